@@ -1,0 +1,1 @@
+"""The settings of a run: one strict tree, merged from flags, environment and file."""

@@ -1,0 +1,1 @@
+"""What every stage builds on: errors, records, storage, run folders. Imports no torch."""

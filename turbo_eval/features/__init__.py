@@ -1,0 +1,1 @@
+"""Run each needed backbone once per video."""

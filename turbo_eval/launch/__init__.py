@@ -1,0 +1,1 @@
+"""Where work is executed and processes are started."""

@@ -1,0 +1,1 @@
+"""Text-to-video systems behind one protocol."""

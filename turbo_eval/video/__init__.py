@@ -1,0 +1,1 @@
+"""Decode, encode, probe and sample video; nothing else in the project decodes."""
