@@ -1,0 +1,192 @@
+"""Merge the sources of settings and remember where each value came from.
+
+Order, strongest first: flag, environment variable, file, default. A value is checked only after
+the merge, so a bad value in the file does no harm when a flag replaces it.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from turbo_eval.config.tree import ModelConfig, RunConfig
+from turbo_eval.core import plugins
+from turbo_eval.core.errors import ConfigError, nearest
+
+PREFIX = "TURBO_EVAL_"
+DEFAULT_FILE = Path("turbo-eval.toml")
+FILE_VARIABLE = f"{PREFIX}CONFIG"
+# Variables with our prefix that are no settings of a run.
+OTHER_VARIABLES = {
+    FILE_VARIABLE: "Path of the configuration file (the flag --config wins).",
+    plugins.VARIABLE: "Plug-ins to load: module:function, several separated by commas.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A checked configuration and the origin of every top-level value.
+
+    Attributes:
+        config: the merged settings.
+        origins: key -> `flag --seeds`, `env TURBO_EVAL_SEEDS`, `file NAME` or `default`.
+    """
+
+    config: RunConfig
+    origins: Mapping[str, str]
+
+
+def environment_name(key: str) -> str:
+    """Name of the environment variable that sets `key`."""
+    return PREFIX + key.upper()
+
+
+def resolve(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Resolved:
+    """Merge flags, environment, file and defaults into one checked configuration.
+
+    Args:
+        flags: values typed on the command line; a key whose value is None was not typed.
+        file: TOML file; when None, the variable TURBO_EVAL_CONFIG or ./turbo-eval.toml, if any.
+        env: environment to read; the process's own when None.
+
+    Returns:
+        The configuration and the origin of each value.
+
+    Raises:
+        ConfigError: unreadable file, unknown key (the nearest one is named) or refused value.
+    """
+    env = os.environ if env is None else env
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(RunConfig.model_fields, "default")
+    path = _config_file(file, env)
+    if path is not None:
+        found = _read_toml(path)
+        values |= found
+        origins |= dict.fromkeys(found, f"file {path}")
+    for key, value in _from_environment(env).items():
+        values[key] = value
+        origins[key] = f"env {environment_name(key)}"
+    for key, value in (flags or {}).items():
+        if value is not None:
+            values[key] = value
+            origins[key] = f"flag --{key.replace('_', '-')}"
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], origins) from None
+    return Resolved(config, origins)
+
+
+def _config_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
+    if file is not None:
+        return file
+    if named := env.get(FILE_VARIABLE):
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"configuration file {path} was not found",
+            fix="check the path, or leave --config away to use the defaults",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"configuration file {path} cannot be read",
+            why=str(error),
+            fix="give a readable UTF-8 TOML file",
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML",
+            why=str(error),
+            fix="mend the named line",
+        ) from None
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in sorted(env):
+        # Completion scripts use _TURBO_EVAL_COMPLETE, which does not start with the prefix.
+        if not name.startswith(PREFIX) or name in OTHER_VARIABLES:
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        field = RunConfig.model_fields.get(key)
+        if field is None:
+            known = [environment_name(each) for each in RunConfig.model_fields]
+            raise ConfigError(
+                f"environment variable {name} is unknown",
+                why="no setting of a run has this name",
+                fix=_suggest(name, [*known, *OTHER_VARIABLES]),
+            )
+        values[key] = _parse_text(field, env[name])
+    return values
+
+
+def _parse_text(field: FieldInfo, text: str) -> Any:
+    """Turn a variable's text into a typed value; what cannot be read stays text and is refused."""
+    if _is_list(field.annotation):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    annotation: Any = field.annotation
+    try:
+        return TypeAdapter(annotation).validate_strings(text)
+    except ValidationError:
+        return text
+
+
+def _is_list(annotation: Any) -> bool:
+    if get_origin(annotation) is list:
+        return True
+    return any(get_origin(part) is list for part in get_args(annotation))
+
+
+def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> ConfigError:
+    """Turn pydantic's first finding into one line: what, where it came from, why, what to type."""
+    location = [str(part) for part in error["loc"] if not _is_union_tag(part)]
+    key = ".".join(location)
+    origin = origins.get(location[0], "flag") if location else "file"
+    if error["type"] == "extra_forbidden":
+        fields = ModelConfig.model_fields if len(location) > 1 else RunConfig.model_fields
+        return ConfigError(
+            f"unknown key {key!r} ({origin})",
+            why="no setting has this name",
+            fix=_suggest(location[-1], list(fields)),
+        )
+    reason = error["msg"].removeprefix("Value error, ")
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    fields = RunConfig.model_fields
+    field = fields.get(location[0]) if location else None
+    return ConfigError(
+        f"{key} = {shown} is refused ({origin})",
+        why=reason,
+        fix=f"{location[0]}: {field.description}" if field is not None else "",
+    )
+
+
+def _is_union_tag(part: int | str) -> bool:
+    # For `int | "auto"` pydantic adds the branch it tried to the path; no user typed that.
+    return isinstance(part, str) and (
+        part in {"int", "str"} or part.startswith(("literal[", "constrained-", "function-"))
+    )
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    near = nearest(name, known)
+    if near:
+        return "did you mean " + " or ".join(near) + "?"
+    return "known are " + ", ".join(sorted(known))
