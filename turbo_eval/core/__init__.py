@@ -1,1 +1,1 @@
-"""What every stage builds on: errors, records, storage, run folders. Imports no torch."""
+"""Ground floor of the package: errors, rows, tables, run folders. Imports no torch."""
