@@ -1,0 +1,103 @@
+"""The `turbo-eval` command: its table of sub-commands and the root options."""
+
+from typing import Annotated, ClassVar
+
+import typer
+
+import turbo_eval
+from turbo_eval.cli.lazy import LazyCommand, LazyGroup
+
+RUN = "Run"
+STAGES = "Stages, in order"
+LOOK = "Look up"
+SETUP = "Set-up"
+
+COMMANDS: dict[str, LazyCommand] = {
+    "run": LazyCommand(
+        "turbo_eval.cli.run_cmd:run", "Do every stage that is missing and write the report.", RUN
+    ),
+    "demo": LazyCommand(
+        "turbo_eval.cli.run_cmd:demo", "Compare the shipped models on a small suite.", RUN
+    ),
+    "plan": LazyCommand(
+        "turbo_eval.cli.run_cmd:plan", "Show what a run would do, and what is there already.", RUN
+    ),
+    "train": LazyCommand(
+        "turbo_eval.cli.train_cmd:train",
+        "Run turbo-train with the given arguments.",
+        RUN,
+        {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    ),
+    "generate": LazyCommand(
+        "turbo_eval.cli.stage_cmds:generate", "Make the missing videos of a run.", STAGES
+    ),
+    "check": LazyCommand(
+        "turbo_eval.cli.stage_cmds:check",
+        "Check that a run's videos are whole and complete.",
+        STAGES,
+    ),
+    "features": LazyCommand(
+        "turbo_eval.cli.stage_cmds:features", "Run the judges' networks on the videos.", STAGES
+    ),
+    "score": LazyCommand(
+        "turbo_eval.cli.stage_cmds:score", "Compute the missing scores from the features.", STAGES
+    ),
+    "summarize": LazyCommand(
+        "turbo_eval.cli.stage_cmds:summarize", "Means, intervals and totals of a run.", STAGES
+    ),
+    "report": LazyCommand(
+        "turbo_eval.cli.stage_cmds:report", "Write the page and the tables of a run.", STAGES
+    ),
+    "list": LazyCommand(
+        "turbo_eval.cli.list_cmd:list_names", "List models, suites, metrics or judges.", LOOK
+    ),
+    "describe": LazyCommand(
+        "turbo_eval.cli.list_cmd:describe", "Everything known about one model, suite, metric.", LOOK
+    ),
+    "prompts": LazyCommand(
+        "turbo_eval.cli.prompts_cmd:app", "List, show, sync and check prompt suites.", LOOK
+    ),
+    "config": LazyCommand(
+        "turbo_eval.cli.config_cmd:app",
+        "Show the settings of a run and where they come from.",
+        SETUP,
+    ),
+    "doctor": LazyCommand(
+        "turbo_eval.cli.doctor_cmd:doctor", "Check that this machine is ready, with fixes.", SETUP
+    ),
+}
+
+
+class RootGroup(LazyGroup):
+    """The sub-commands of `turbo-eval`."""
+
+    table: ClassVar = COMMANDS
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"turbo-eval {turbo_eval.__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="turbo-eval",
+    cls=RootGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: turbo-eval demo. Settings: turbo-eval config show --origin.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and leave.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Evaluate text-to-video models: prompts in, scores with intervals and a page out."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
