@@ -91,7 +91,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 (its callback has acted already)
         bool,
         typer.Option(
             "--version", help="Show the version and leave.", callback=_print_version, is_eager=True
