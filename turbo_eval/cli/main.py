@@ -155,3 +155,7 @@ def _run_folder(args: list[str]) -> Path | None:
             named = arg.removeprefix("--run=")
     folder = Path(named) if named else None
     return folder if folder is not None and folder.is_dir() else None
+
+
+if __name__ == "__main__":
+    main()

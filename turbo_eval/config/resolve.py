@@ -25,6 +25,7 @@ FILE_VARIABLE = f"{PREFIX}CONFIG"
 # Variables with our prefix that are no settings of a run.
 OTHER_VARIABLES = {
     FILE_VARIABLE: "Path of the configuration file (the flag --config wins).",
+    f"{PREFIX}HOME": "Folder for copies of outside suites (the user's cache folder when not set).",
     plugins.VARIABLE: "Plug-ins to load: module:function, several separated by commas.",
 }
 
