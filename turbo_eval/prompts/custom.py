@@ -1,0 +1,85 @@
+"""Suites from a user's own file: `custom:FILE`."""
+
+from pathlib import Path
+from typing import Any
+
+from turbo_eval.core.records import Prompt
+from turbo_eval.prompts.dimensions import missing_facts
+from turbo_eval.prompts.entries import Entry, merge, merge_note, prompts_from
+from turbo_eval.prompts.formats import Parsed, parse
+from turbo_eval.prompts.manifest import checksum
+from turbo_eval.prompts.suite import Suite
+from turbo_eval.prompts.text import MAX_CHARACTERS, shown
+
+
+def load_custom(path: Path, *, allow_long: bool = False) -> Suite:
+    """Read a suite from a txt, csv, json or jsonl file (`formats.parse` has the forms).
+
+    Duplicate texts are joined; `notes` says which. Prompt ids depend on texts and facts alone, not
+    on the file's name, so a renamed or reordered file reuses finished videos.
+
+    Args:
+        path: The file.
+        allow_long: Accept prompts above `text.MAX_CHARACTERS` characters.
+
+    Returns:
+        Suite ``custom``. For the form ``{video file: prompt}``, ``info["files"]`` maps each file
+        name to its prompt id.
+
+    Raises:
+        InputError: Names file and line of what cannot be read or is no prompt.
+    """
+    parsed = parse(path, allow_long=allow_long)
+    entries, joins = merge(parsed.entries)
+    prompts = prompts_from(entries, "custom")
+    info: dict[str, Any] = {"title": f"Prompts of {shown(path.name)}", "file": shown(path, 300)}
+    if parsed.files:
+        ids = {prompt.text: prompt.id for prompt in prompts}
+        info["files"] = {file: ids[text] for file, text in parsed.files.items()}
+    return Suite(
+        name="custom",
+        prompts=prompts,
+        source=f"the user's file {shown(path.name)}",
+        licence="the user's own",
+        checksum=checksum(parsed.data),
+        notes=(*merge_note(joins), *entry_notes(parsed, entries), *case_notes(prompts)),
+        info=info,
+    )
+
+
+def entry_notes(parsed: Parsed, entries: list[Entry]) -> tuple[str, ...]:
+    """Say what in a file is allowed but deserves a look: long prompts, missing facts, keys."""
+    notes = []
+    long = [entry for entry in entries if len(entry.text) > MAX_CHARACTERS]
+    if long:
+        longest = max(long, key=lambda entry: len(entry.text))
+        notes.append(
+            f"{len(long)} prompts have more than {MAX_CHARACTERS} characters, the longest "
+            f"{len(longest.text)} ({longest.where}); models cut them"
+        )
+    lacking: dict[str, list[str]] = {}
+    for entry in entries:
+        for name in entry.dimensions:
+            if missing_facts(name, entry.auxiliary):
+                lacking.setdefault(name, []).append(entry.where)
+    for name, wheres in lacking.items():
+        facts = ", ".join(missing_facts(name, {}))
+        notes.append(
+            f"{len(wheres)} prompts name {name} without the fact {facts} (first: {wheres[0]}); "
+            "they will be skipped there"
+        )
+    if parsed.ignored:
+        notes.append(f"columns or keys not used: {', '.join(parsed.ignored[:10])}")
+    return tuple(notes)
+
+
+def case_notes(prompts: tuple[Prompt, ...]) -> tuple[str, ...]:
+    """Name prompts that differ in capitals only; they stay apart, but people should know."""
+    groups: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(prompt.text.casefold(), []).append(prompt)
+    return tuple(
+        f"{len(group)} prompts differ in capitals only and stay apart: {shown(group[0].text)}"
+        for group in groups.values()
+        if len({prompt.text for prompt in group}) > 1
+    )
