@@ -1,0 +1,106 @@
+"""Named sets of judges: which backbone plays which part, and how their scores are normalised.
+
+Third parties add sets by the entry-point group `turbo_eval.judges` or by `TURBO_EVAL_PLUGINS`
+(turbo_eval.core.plugins); what they register is a function without arguments that returns
+`Judges`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from turbo_eval.backbones.protocol import ROLES, Backbone, BackboneInfo
+from turbo_eval.core.errors import UsageError
+from turbo_eval.core.hashing import content_key
+from turbo_eval.core.plugins import load_plugins
+from turbo_eval.core.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """A set of judges. Making one reads no weights.
+
+    Attributes:
+        name: The name a user types.
+        parts: Role -> backbone; weights are read at a backbone's first `extract`.
+        normalisation: JSON file with the (min, max, weight) of each dimension that belongs to
+            these judges; None for VBench's own table, which only its own networks may use.
+        description: One sentence.
+    """
+
+    name: str
+    parts: Mapping[str, Backbone]
+    normalisation: Path | None = None
+    description: str = ""
+    infos: Mapping[str, BackboneInfo] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # In the order of ROLES, so that every run looks at a clip in the same order.
+        infos = {role: self.parts[role].info for role in ROLES if role in self.parts}
+        infos |= {role: part.info for role, part in self.parts.items() if role not in infos}
+        object.__setattr__(self, "infos", infos)
+
+    @property
+    def key(self) -> str:
+        """Name and content key: scores of other weights or versions never mix with these."""
+        facts = sorted([role, i.id, i.version, i.weights] for role, i in self.infos.items())
+        return f"{self.name}@{content_key('judges', facts)}"
+
+
+REGISTRY: Registry[Callable[[], Judges]] = Registry(
+    "set of judges", entry_points="turbo_eval.judges"
+)
+REGISTRY.add("mini", "turbo_eval.backbones.judges:mini_judges")
+
+BACKBONES: Registry[Callable[[], Backbone]] = Registry(
+    "backbone", entry_points="turbo_eval.backbones"
+)
+BACKBONES.add("pixels", "turbo_eval.backbones.pixels:load")
+
+
+def judge_names() -> list[str]:
+    """Names of every set of judges, sorted."""
+    load_plugins()
+    return REGISTRY.names()
+
+
+def load_judges(name: str) -> Judges:
+    """Return a set of judges; its weights are read when it first looks at a clip.
+
+    Args:
+        name: A registered name, such as `mini`.
+
+    Raises:
+        UsageError: No such set; the nearest names are suggested.
+    """
+    load_plugins()
+    return REGISTRY.get(name)()
+
+
+def require(judges: Judges, role: str) -> Backbone:
+    """Return the backbone that plays a part.
+
+    Raises:
+        UsageError: The set does not fill the part.
+    """
+    if role not in judges.parts:
+        raise UsageError(
+            f"judges {judges.name!r} have no {role}",
+            why=f"they fill {', '.join(judges.infos)}",
+            fix="choose other --judges, or --dimensions that do without it",
+        )
+    return judges.parts[role]
+
+
+def mini_judges() -> Judges:
+    """Return the judges of the mini world: small networks trained on it, never VBench's."""
+    from turbo_eval.backbones import mini
+
+    parts: dict[str, Backbone] = {"pixels": BACKBONES.get("pixels")()}
+    parts |= {role: mini.load_part(role) for role in mini.PARTS}
+    return Judges(
+        "mini",
+        parts,
+        normalisation=Path(mini.__file__).parent / "normalisation.json",
+        description="Small networks trained on the mini world; their scores are not VBench's.",
+    )

@@ -1,0 +1,154 @@
+"""Decode each video once and let every backbone that has not seen it look at it."""
+
+import logging
+import time
+
+from turbo_eval.backbones.judges import Judges, require
+from turbo_eval.core.errors import InputError, MemoryShortage, PrerequisiteError, one_line
+from turbo_eval.core.outcome import ItemFailure, Outcome
+from turbo_eval.core.progress import Progress
+from turbo_eval.core.records import FeatureRow
+from turbo_eval.core.runs import RunFolder
+from turbo_eval.core.share import claimed_batches
+from turbo_eval.features.cache import read_header, save_features
+from turbo_eval.features.plan import FeatureItem, FeaturePlan, feature_row
+from turbo_eval.video.clip import Clip
+from turbo_eval.video.read import decode
+
+logger = logging.getLogger(__name__)
+
+# A feature file proves by itself that it is finished, so its row may wait a little; a shard for
+# every video would make thousands of small files.
+_SECONDS_PER_SHARD = 5.0
+
+
+def extract_features(
+    plan: FeaturePlan, judges: Judges, run: RunFolder, *, retries: int = 1, quiet: bool = False
+) -> Outcome:
+    """Extract what is missing; each video is decoded once, whatever number of parts look at it.
+
+    Args:
+        plan: What is missing.
+        judges: Who looks.
+        run: The run folder.
+        retries: How often a failed backbone is tried again now. The next run tries it again too.
+        quiet: Show no progress.
+
+    Returns:
+        The account; what failed has a row with the reason.
+
+    Raises:
+        PrerequisiteError: Weights are missing, or the disk is full; what is finished is kept.
+    """
+    run.features.append(plan.adopted)
+    outcome = Outcome("features", plan.total, plan.total - plan.count)
+    if not plan.items:
+        return outcome
+    waiting: list[FeatureRow] = []
+    last = time.monotonic()
+    with Progress("features", plan.total, quiet=quiet) as progress:
+        progress.advance(outcome.cached, cached=outcome.cached)
+        try:
+            for batch, _ in claimed_batches(
+                run,
+                plan.items,
+                key=lambda item: f"features:{item.video.model}:{item.video.video_id}",
+                size=lambda: 1,
+                finished=lambda _: False,
+            ):
+                for item in batch:
+                    _look(item, judges, run, outcome, waiting, progress, retries)
+                if time.monotonic() - last > _SECONDS_PER_SHARD:
+                    full, waiting = waiting, []
+                    run.features.append(full)
+                    last = time.monotonic()
+        finally:
+            # Also after an interrupt: what is computed is kept.
+            run.features.append(waiting)
+    return outcome
+
+
+def _look(
+    item: FeatureItem,
+    judges: Judges,
+    run: RunFolder,
+    outcome: Outcome,
+    rows: list[FeatureRow],
+    progress: Progress,
+    retries: int,
+) -> None:
+    clip: Clip | InputError | None = None
+    for role, key in item.missing.items():
+        path = run.feature_path(judges.infos[role].id, item.video.video_id)
+        header = read_header(path)
+        if header is not None and header.get("key") == key:
+            # Another process was here; its row may not be written yet, so ours is added.
+            seconds = float(header.get("seconds", 0))
+            rows.append(feature_row(item.video, judges, role, key, run, seconds))
+            outcome.cached += 1
+            progress.advance(1, cached=1)
+            continue
+        if clip is None:
+            clip = _decode(item, run)
+        seconds, reason = 0.0, str(clip)
+        if isinstance(clip, Clip):
+            seconds, reason = _extract(item, role, key, clip, judges, run, retries)
+        rows.append(feature_row(item.video, judges, role, key, run, seconds, reason))
+        outcome.seconds += seconds
+        if reason:
+            outcome.failures.append(ItemFailure(f"{item}, {role}", reason))
+        else:
+            outcome.done += 1
+        progress.advance(1, failed=int(bool(reason)))
+
+
+def _decode(item: FeatureItem, run: RunFolder) -> Clip | InputError:
+    try:
+        clip = decode(run.resolve(item.video.path))
+    except InputError as error:
+        return error
+    if clip.content_hash != item.video.content_hash:
+        return InputError(
+            f"{item.video.path} changed while the run was at work",
+            why="its content is not the one of its row",
+            fix="run the same command again",
+        )
+    return clip
+
+
+def _extract(
+    item: FeatureItem,
+    role: str,
+    key: str,
+    clip: Clip,
+    judges: Judges,
+    run: RunFolder,
+    retries: int,
+) -> tuple[float, str]:
+    """Let one backbone look; returns its seconds and the reason if it failed."""
+    backbone = require(judges, role)
+    reason = ""
+    for _ in range(retries + 1):
+        start = time.perf_counter()
+        try:
+            arrays = backbone.extract(clip, item.prompt)
+        except PrerequisiteError as error:
+            if not isinstance(error, MemoryShortage):
+                raise
+            reason = str(error)
+        except InputError as error:
+            # The clip will not become another one by looking again.
+            return time.perf_counter() - start, str(error)
+        except Exception as error:
+            logger.exception("%s failed on %s", backbone.info.id, item)
+            reason = one_line(f"{type(error).__name__}: {error}")
+        else:
+            seconds = time.perf_counter() - start
+            save_features(
+                run.feature_path(backbone.info.id, item.video.video_id),
+                arrays,
+                key=key,
+                seconds=seconds,
+            )
+            return seconds, ""
+    return 0.0, reason

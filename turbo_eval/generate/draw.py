@@ -1,0 +1,204 @@
+"""One batch: draw the clips, write the files, make the rows."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from turbo_eval.core.errors import (
+    InputError,
+    MemoryShortage,
+    PrerequisiteError,
+    UsageError,
+    one_line,
+)
+from turbo_eval.core.hashing import blake_file
+from turbo_eval.core.outcome import Outcome
+from turbo_eval.core.records import Status, VideoRow
+from turbo_eval.core.runs import RunFolder
+from turbo_eval.generate.plan import FILE_SAMPLER, VideoItem
+from turbo_eval.models.protocol import Frames, Sampler, TextToVideo
+from turbo_eval.video.clip import check_frames
+from turbo_eval.video.encode import encode
+from turbo_eval.video.read import probe
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Work:
+    """What the batches of a stage share.
+
+    Attributes:
+        run: The run folder.
+        outcome: The account; seconds are added here.
+        batch_size: Videos drawn at once; halved when memory runs out.
+        retries: How often a failed video is tried again.
+    """
+
+    run: RunFolder
+    outcome: Outcome
+    batch_size: int
+    retries: int
+
+
+def draw(
+    batch: Sequence[VideoItem], system: TextToVideo, sampler: Sampler, work: Work
+) -> list[VideoRow]:
+    """Draw a batch; whatever goes wrong with one video leaves the others alone.
+
+    Args:
+        batch: At most `work.batch_size` videos.
+        system: Draws them.
+        sampler: Steps and guidance.
+        work: Shared state.
+
+    Returns:
+        One row per video, in order.
+
+    Raises:
+        PrerequisiteError: Weights are missing or the disk is full: no other video would fare
+            better.
+        UsageError: The system refuses the sampler's settings.
+    """
+    rows: list[VideoRow] = []
+    position = 0
+    while position < len(batch):
+        part = batch[position : position + work.batch_size]
+        try:
+            rows += _draw_once(part, system, sampler, work)
+        except Exception as error:
+            if _is_memory(error):
+                if len(part) > 1:
+                    work.batch_size = max(1, len(part) // 2)
+                    logger.warning("memory ran out; going on with batches of %d", work.batch_size)
+                    continue
+            elif isinstance(error, PrerequisiteError | UsageError):
+                raise
+            rows += _one_by_one(part, system, sampler, work, error)
+        position += len(part)
+    return rows
+
+
+def register(item: VideoItem, run: RunFolder) -> VideoRow:
+    """Make the row of an existing video; its frames are decoded once, by the features stage."""
+    try:
+        info = probe(item.path)
+        content = blake_file(item.path)
+    except (InputError, OSError) as error:
+        return _row(item, run, None, (0, 0, 0), 0.0, reason=one_line(str(error)))
+    size = (info.frames or 0, info.height, info.width)
+    return _row(item, run, None, size, info.fps or 0.0, content=content)
+
+
+def _one_by_one(
+    part: Sequence[VideoItem],
+    system: TextToVideo,
+    sampler: Sampler,
+    work: Work,
+    error: Exception,
+) -> list[VideoRow]:
+    """Find the video that a batch failed for; a batch of one has been tried once already."""
+    rows: list[VideoRow] = []
+    for item in part:
+        last: Exception | None = error if len(part) == 1 else None
+        for _ in range(work.retries if last is not None else work.retries + 1):
+            try:
+                rows += _draw_once([item], system, sampler, work)
+                last = None
+                break
+            except (PrerequisiteError, UsageError) as fatal:
+                if not isinstance(fatal, MemoryShortage):
+                    raise
+                last = fatal
+            except Exception as again:
+                last = again
+        if last is not None:
+            logger.error("%s failed", item, exc_info=last)
+            reason = one_line(str(last)) or type(last).__name__
+            if not isinstance(last, InputError | MemoryShortage):
+                reason = f"{type(last).__name__}: {reason}"
+            rows.append(_row(item, work.run, sampler, (0, 0, 0), 0.0, reason=reason))
+    return rows
+
+
+def _draw_once(
+    part: Sequence[VideoItem], system: TextToVideo, sampler: Sampler, work: Work
+) -> list[VideoRow]:
+    start = time.perf_counter()
+    frames = system.generate(
+        [item.prompt.text for item in part], [item.seed for item in part], sampler
+    )
+    seconds = time.perf_counter() - start
+    work.outcome.seconds += seconds
+    clips = _checked(frames, len(part), system)
+    fps = system.info.fps
+    rows = []
+    for item, clip in zip(part, clips, strict=True):
+        encode(clip, fps, item.path)
+        rows.append(
+            _row(
+                item,
+                work.run,
+                sampler,
+                (clip.shape[0], clip.shape[1], clip.shape[2]),
+                fps,
+                content=blake_file(item.path),
+                seconds=seconds / len(part),
+            )
+        )
+    return rows
+
+
+def _checked(frames: Frames, count: int, system: TextToVideo) -> list[Frames]:
+    shape = np.shape(frames)
+    if len(shape) != 5 or shape[0] != count:
+        raise InputError(
+            f"model {system.info.name} returned an array of shape {tuple(shape)}",
+            why=f"{count} clips were asked for",
+            fix="return uint8 frames [B, T, H, W, 3]",
+        )
+    return [check_frames(clip, system.info.fps) for clip in frames]
+
+
+def _is_memory(error: BaseException) -> bool:
+    # By name, so that this needs no torch: its class derives from RuntimeError.
+    return isinstance(error, MemoryError | MemoryShortage) or any(
+        kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__
+    )
+
+
+def _row(
+    item: VideoItem,
+    run: RunFolder,
+    sampler: Sampler | None,
+    size: tuple[int, int, int],
+    fps: float,
+    *,
+    content: str = "",
+    seconds: float = 0.0,
+    reason: str = "",
+) -> VideoRow:
+    status: Status = "failed" if reason else "ok"
+    return VideoRow(
+        video_id=item.video_id,
+        prompt_id=item.prompt.id,
+        model=item.label,
+        fingerprint=item.fingerprint,
+        seed=item.seed,
+        seed_index=item.seed_index,
+        sampler=FILE_SAMPLER if sampler is None else sampler.name,
+        steps=0 if sampler is None else sampler.steps,
+        guidance=0.0 if sampler is None else sampler.guidance,
+        width=size[2],
+        height=size[1],
+        frames=size[0],
+        fps=fps,
+        path=run.relative(item.path),
+        content_hash=content,
+        seconds=seconds,
+        status=status,
+        reason=reason,
+    )

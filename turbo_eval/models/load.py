@@ -1,0 +1,138 @@
+"""From the name a user types to a text-to-video system.
+
+Names: a registered system (`mini-teacher`) or `folder:PATH` for videos that exist already. Third
+parties add systems by the entry-point group `turbo_eval.models` or by `TURBO_EVAL_PLUGINS`
+(turbo_eval.core.plugins); what they register is a function with the signature of `Factory`.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from turbo_eval.config import ModelConfig
+from turbo_eval.core.errors import UsageError
+from turbo_eval.core.plugins import load_plugins
+from turbo_eval.core.registry import Registry
+from turbo_eval.models.folder import PREFIX, FolderVideos
+from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
+
+
+class Factory(Protocol):
+    """Makes a system; cheap, reads no weights (see `TextToVideo`)."""
+
+    def __call__(
+        self, name: str, *, weights_dir: Path | None, device: str, dtype: str
+    ) -> TextToVideo:
+        """Make the system `name`.
+
+        Args:
+            name: The registered name, so that one factory can serve several.
+            weights_dir: Folder with its weights; the packaged ones when None.
+            device: `cpu`, `cuda`, `cuda:N` or `mps`.
+            dtype: `float32`, `float16` or `bfloat16`.
+        """
+        ...
+
+
+REGISTRY: Registry[Factory] = Registry("model", entry_points="turbo_eval.models")
+REGISTRY.add("mini-teacher", "turbo_eval.models.mini:load")
+
+
+def model_names() -> list[str]:
+    """Names of every registered system, sorted."""
+    load_plugins()
+    return REGISTRY.names()
+
+
+def load(
+    name_or_path: str,
+    *,
+    weights_dir: Path | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> TextToVideo:
+    """Return the system behind a name; its weights are read when it first draws a clip.
+
+    Args:
+        name_or_path: A registered name.
+        weights_dir: Folder with its weights; the packaged ones when None.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        dtype: `float32`, `float16` or `bfloat16`.
+
+    Raises:
+        UsageError: No such name (the nearest ones are suggested), or a folder of existing videos,
+            which draws nothing.
+    """
+    load_plugins()
+    if name_or_path.startswith(PREFIX):
+        raise UsageError(
+            f"{name_or_path} draws no clips",
+            why="it holds videos that exist already",
+            fix="score it with `turbo-eval run SUITE --model folder:PATH`",
+        )
+    factory = REGISTRY.get(name_or_path)
+    name = REGISTRY.resolve(name_or_path)
+    return factory(name, weights_dir=weights_dir, device=device, dtype=dtype)
+
+
+def open_source(
+    name: str,
+    *,
+    weights_dir: Path | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> TextToVideo | FolderVideos:
+    """Return what a run gets its videos from: a system, or a folder of existing videos.
+
+    Args:
+        name: A registered name or `folder:PATH`.
+        weights_dir: As in `load`.
+        device: As in `load`.
+        dtype: As in `load`.
+
+    Raises:
+        UsageError: No such name.
+        InputError: The folder or list does not exist or cannot be read.
+    """
+    if name.startswith(PREFIX):
+        return FolderVideos.open(name)
+    return load(name, weights_dir=weights_dir, device=device, dtype=dtype)
+
+
+def sampler_of(config: ModelConfig, info: ModelInfo) -> Sampler:
+    """Fill in the model's own steps and guidance where the configuration names none."""
+    return Sampler(
+        steps=info.steps if config.steps is None else config.steps,
+        guidance=info.guidance if config.guidance is None else config.guidance,
+    )
+
+
+def labels(configs: Iterable[ModelConfig]) -> list[str]:
+    """Short names that tell the models of one run apart and are safe as folder names.
+
+    `mini-teacher`, `mini-teacher@8`, `mini-teacher@8-g4`; `folder:clips/mine` becomes `mine`.
+
+    Raises:
+        UsageError: The same model is asked for twice with the same settings.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
+    for config in configs:
+        if config.label in seen:
+            raise UsageError(
+                f"model {config.label!r} is named twice",
+                why="both would be the same row of the table",
+                fix="leave one out, or give it other --steps or --guidance",
+            )
+        seen.add(config.label)
+        text = config.label
+        if config.name.startswith(PREFIX):
+            path = Path(config.name.removeprefix(PREFIX))
+            text = path.stem if path.suffix.lower() == ".csv" else path.resolve().name
+        safe = re.sub(r"[^\w.@+-]+", "_", text).strip("._") or "model"
+        candidate, number = safe, 2
+        while candidate in found:
+            candidate, number = f"{safe}-{number}", number + 1
+        found.append(candidate)
+    return found
