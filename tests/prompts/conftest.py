@@ -1,4 +1,4 @@
-"""Small prompt files, and the published ones where this checkout has them beside it."""
+"""Small prompt files, and stand-ins for the published ones."""
 
 import json
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+# Outside data is not part of this project; the other tests make their own small files.
+collect_ignore = [] if (SHARED / "vbench").is_dir() else ["test_prompts_published.py"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,63 @@ def mini_root(write: Callable[[str, Any], Path]) -> Path:
         f'count = 3\nsha256 = "{digest}"\n',
     )
     return path.parents[1]
+
+
+VBENCH = [
+    {
+        "prompt_en": "The bund",
+        "dimension": ["color"],
+        "auxiliary_info": {"color": {"color": "red"}},
+    },
+    {"prompt_en": "A fantasy landscape", "dimension": ["temporal_style"]},
+    {"prompt_en": "a fantasy landscape", "dimension": ["temporal_style"]},
+    {"prompt_en": "The bund", "dimension": ["overall_consistency", "imaging_quality"]},
+]
+CATEGORIES = (
+    "animal",
+    "architecture",
+    "food",
+    "human",
+    "lifestyle",
+    "plant",
+    "scenery",
+    "vehicles",
+)
+
+
+@pytest.fixture
+def clone(write: Callable[[str, Any], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small stand-ins for clones of VBench and EvalCrafter, with manifests that describe them."""
+    files = {"vbench/VBench_full_info.json": json.dumps(VBENCH)}
+    for category in CATEGORIES:
+        lines = [f"{category} {i}" for i in range(99)] + ["a road through fields"]
+        files[f"vbench/prompts_per_category/{category}.txt"] = "\n".join(lines)
+    texts = ["a cow ", "2 dogs", "a cow"]
+    attributes: list[dict[str, str]] = [{}, {"count": "2 dog"}, {}]
+    records = {
+        f"{i:04d}": {"prompt": text.strip(), "attributes": attributes[i]}
+        for i, text in enumerate(texts)
+    }
+    files["evalcrafter/prompts700.txt"] = "\n".join(texts)
+    files["evalcrafter/metadata.json"] = json.dumps(records)
+    for suite, first, count in (
+        ("vbench", "VBench_full_info.json", 4),
+        ("evalcrafter", "prompts700.txt", 3),
+    ):
+        digests = {
+            name.removeprefix(f"{suite}/"): sha256(text.encode()).hexdigest()
+            for name, text in files.items()
+            if name.startswith(suite)
+        }
+        manifest = (
+            f'name = "{suite}"\ntitle = "Small {suite}"\nsource = "here"\nlicence = "none"\n'
+            f'count = {count}\nsha256 = "{digests[first]}"\n'
+        )
+        for name, digest in digests.items():
+            manifest += f'[[file]]\nname = "{name}"\nsha256 = "{digest}"\n'
+            manifest += f'found_as = ["{name}"]\noptional = {str("/" in name).lower()}\n'
+        root = write(f"roots/{suite}/manifest.toml", manifest).parents[1]
+    monkeypatch.setattr("turbo_eval.prompts.manifest.data_root", lambda: root)
+    for name, text in files.items():
+        path = write(f"clone/{name}", text)
+    return next(parent for parent in path.parents if parent.name == "clone")
