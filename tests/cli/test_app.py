@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from turbo_eval.cli.app import COMMANDS, app
@@ -37,6 +38,7 @@ def test_stand_ins_do_not_import_their_target() -> None:
 
 def test_group_lists_the_table_in_order() -> None:
     command = get_command(app)
+    assert isinstance(command, TyperGroup)
     listed = command.list_commands(command.make_context("turbo-eval", [], resilient_parsing=True))
     assert listed == list(COMMANDS)
 

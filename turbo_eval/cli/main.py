@@ -97,7 +97,8 @@ def _say(line: str) -> None:
 
 
 def _usage_line(error: TyperException) -> str:
-    message = error.format_message().rstrip(".")
+    # Typer's "no arguments, so help" has shown the help and carries no words of its own.
+    message = error.format_message().strip().rstrip(".") or "Missing command"
     near = getattr(error, "possibilities", None)
     if near:
         message = f"{error.message}. Did you mean {' or '.join(sorted(near))}?"
