@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.metrics.base import FIXED_SUFFIX, Metric
 from turbo_eval.metrics.compat import Compat, check_compat
@@ -32,6 +33,7 @@ def metric(name: str, *, compat: Compat = "vbench") -> Metric:
     Raises:
         UsageError: for an unknown id or mode; the nearest names are suggested.
     """
+    load_plugins()
     mode: Compat = "fixed" if name.endswith(FIXED_SUFFIX) else check_compat(compat)
     return registry.get(name.removesuffix(FIXED_SUFFIX)).with_compat(mode)
 
@@ -45,6 +47,7 @@ def all_metrics(*, compat: Compat = "vbench") -> tuple[Metric, ...]:
     Raises:
         UsageError: for an unknown mode.
     """
+    load_plugins()
     ours = [f"vbench.{dimension}" for dimension in DIMENSIONS]
     others = [name for name in registry.names() if name not in ours]
     return tuple(metric(name, compat=compat) for name in [*ours, *others])
