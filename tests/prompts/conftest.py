@@ -61,13 +61,13 @@ def mini_root(write: Callable[[str, Any], Path]) -> Path:
 
 VBENCH = [
     {
-        "prompt_en": "The bund",
+        "prompt_en": "The harbour",
         "dimension": ["color"],
         "auxiliary_info": {"color": {"color": "red"}},
     },
     {"prompt_en": "A fantasy landscape", "dimension": ["temporal_style"]},
     {"prompt_en": "a fantasy landscape", "dimension": ["temporal_style"]},
-    {"prompt_en": "The bund", "dimension": ["overall_consistency", "imaging_quality"]},
+    {"prompt_en": "The harbour", "dimension": ["overall_consistency", "imaging_quality"]},
 ]
 CATEGORIES = (
     "animal",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turbo_eval.core.errors import InputError, UsageError
@@ -244,6 +244,7 @@ def test_file_is_given_once(write: Write) -> None:
         load(f"custom:{path}", file=path)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(PROMPT, min_size=1, max_size=8, unique=True))
 def test_any_text_survives_every_form_with_the_same_id(prompts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -261,6 +262,7 @@ def test_any_text_survives_every_form_with_the_same_id(prompts: list[str]) -> No
     assert len({prompt.id for prompt in suites[0].prompts}) == len(prompts)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.binary(max_size=300), st.sampled_from([".txt", ".csv", ".json", ".jsonl"]))
 def test_arbitrary_bytes_load_or_are_refused_in_one_line(data: bytes, suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turbo_eval.core.errors import UsageError
@@ -33,6 +33,7 @@ SUITES = st.lists(
 ).map(suite_of)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SUITES, st.integers(1, 40), st.integers(0, 3))
 def test_sample_serves_what_it_can(suite: Suite, limit: int, seed: int) -> None:
     chosen = suite.select(limit=limit, seed=seed)
@@ -45,12 +46,14 @@ def test_sample_serves_what_it_can(suite: Suite, limit: int, seed: int) -> None:
         assert f"limit {limit} is too small to serve" in chosen.notes[0]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SUITES, st.integers(1, 30), st.integers(0, 3))
 def test_sample_is_part_of_every_larger_one(suite: Suite, limit: int, seed: int) -> None:
     smaller = {p.id for p in suite.select(limit=limit, seed=seed)}
     assert smaller <= {p.id for p in suite.select(limit=limit + 1, seed=seed)}
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SUITES, st.integers(1, 30), st.randoms(use_true_random=False))
 def test_sample_does_not_depend_on_order(suite: Suite, limit: int, random: Any) -> None:
     shuffled = list(suite.prompts)

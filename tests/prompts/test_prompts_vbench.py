@@ -17,7 +17,7 @@ Write = Callable[[str, Any], Path]
 
 def test_equal_texts_are_joined_and_capitals_count(clone: Path) -> None:
     suite = load("vbench", file=clone / "vbench" / "VBench_full_info.json")
-    assert [p.text for p in suite] == ["The bund", "A fantasy landscape", "a fantasy landscape"]
+    assert [p.text for p in suite] == ["The harbour", "A fantasy landscape", "a fantasy landscape"]
     assert set(suite.prompts[0].dimensions) == {"color", "overall_consistency", "imaging_quality"}
     assert suite.prompts[0].auxiliary == {"color": {"color": "red"}}
     assert [p.index for p in suite] == [0, 1, 2]
@@ -80,7 +80,7 @@ def test_a_list_in_another_schema_is_refused(write: Write) -> None:
 def test_parts_by_dimension(clone: Path) -> None:
     sync(clone)
     suite = load("vbench:dimension:color")
-    assert [p.text for p in suite] == ["The bund"]
+    assert [p.text for p in suite] == ["The harbour"]
     assert suite.prompts == load("vbench", subset="color").prompts
     assert suite.prompts == load("vbench", subset="dimension:color").prompts
     assert suite.prompts[0].id == load("vbench").prompts[0].id

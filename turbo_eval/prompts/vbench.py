@@ -7,7 +7,8 @@ made.
 
 import os
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from turbo_eval.core.errors import InputError, PrerequisiteError, unknown
@@ -199,7 +200,9 @@ def find_category(name: str) -> Path:
 
 
 def _package_folders() -> Iterator[Path]:
-    # PathFinder looks on sys.path and imports nothing, also when a broken vbench is half imported.
-    spec = PathFinder.find_spec("vbench")
+    # For a top-level name this imports nothing. It fails only on a half-imported module.
+    spec = None
+    with suppress(ImportError, ValueError):
+        spec = find_spec("vbench")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         yield Path(folder)
