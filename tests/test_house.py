@@ -166,6 +166,20 @@ def test_no_file_names_a_registry_host_or_a_machine_path() -> None:
     assert found == []
 
 
+def test_every_variable_is_known_and_documented() -> None:
+    from turbo_eval.config import RunConfig, environment_name
+    from turbo_eval.config.resolve import OTHER_VARIABLES
+
+    known = {environment_name(key) for key in RunConfig.model_fields} | set(OTHER_VARIABLES)
+    # Whole string constants only; a prefix ends in an underscore.
+    used = {
+        name
+        for path in _sources()
+        for name in re.findall(r"""["'](TURBO_EVAL_[A-Z_]*[A-Z])["']""", path.read_text("utf-8"))
+    }
+    assert used <= known
+
+
 def test_version_and_typing_marker_are_there() -> None:
     import turbo_eval
 

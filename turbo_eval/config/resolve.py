@@ -26,6 +26,7 @@ FILE_VARIABLE = f"{PREFIX}CONFIG"
 OTHER_VARIABLES = {
     FILE_VARIABLE: "Path of the configuration file (the flag --config wins).",
     f"{PREFIX}HOME": "Folder for copies of outside suites (the user's cache folder when not set).",
+    f"{PREFIX}VBENCH_INFO": "File to read in place of the VBench_full_info.json found by itself.",
     plugins.VARIABLE: "Plug-ins to load: module:function, several separated by commas.",
 }
 
