@@ -40,11 +40,11 @@ class Check:
     fix: str = ""
 
 
-def all_checks(run_parent: Path, weights_dir: Path | None = None) -> Iterator[Check]:
+def all_checks(runs: Path, weights_dir: Path | None = None) -> Iterator[Check]:
     """Look at everything, in the order in which a run would need it.
 
     Args:
-        run_parent: the folder in which runs would be made; it need not exist.
+        runs: the folder in which runs would be made; it need not exist.
         weights_dir: where the settings say that weights lie; inside the package when None.
 
     Yields:
@@ -56,8 +56,8 @@ def all_checks(run_parent: Path, weights_dir: Path | None = None) -> Iterator[Ch
     yield check_cpu()
     yield from _guarded("video decoder", check_decoder)
     yield from check_weights(weights_dir)
-    yield from _guarded("disk", lambda: check_disk(run_parent))
-    yield from check_writable({"run folder": run_parent, "temporary": Path(tempfile.gettempdir())})
+    yield from _guarded("disk", lambda: check_disk(runs))
+    yield from check_writable({"run folder": runs, "temporary": Path(tempfile.gettempdir())})
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Iterator[Check]:

@@ -20,7 +20,7 @@ def doctor(
     Example: turbo-eval doctor --json
     """
     config = resolve().config
-    checks = list(all_checks(config.run.parent, config.weights_dir))
+    checks = list(all_checks(config.run, config.weights_dir))
     failed = [check for check in checks if check.state == "fail"]
     if json:
         print_json({"ready": not failed, "checks": checks})

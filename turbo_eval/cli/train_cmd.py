@@ -3,12 +3,11 @@
 The trainer runs in a child process because the harness must never import it.
 """
 
-import os
 import sys
 
 import typer
 
-from turbo_eval.launch.local import run_command
+from turbo_eval.launch import run_command
 
 
 def train(ctx: typer.Context) -> int:
@@ -16,4 +15,4 @@ def train(ctx: typer.Context) -> int:
 
     Example: turbo-eval train world vae --help
     """
-    return run_command([sys.executable, "-m", "turbo_train.cli", *ctx.args], dict(os.environ))
+    return run_command([sys.executable, "-m", "turbo_train.cli", *ctx.args], stdout=sys.stdout)

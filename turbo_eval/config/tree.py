@@ -97,7 +97,9 @@ class RunConfig(BaseModel):
         description="Videos generated at once; auto starts wide and halves when memory runs out.",
     )
     run: Path = Field(
-        default=Path("runs/default"), strict=False, description="Folder that keeps the run."
+        default=Path("runs"),
+        strict=False,
+        description="Folder that keeps the run; a new one, SUITE-KEY, below runs when not given.",
     )
     weights_dir: Path | None = Field(
         default=None,
