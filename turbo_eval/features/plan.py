@@ -38,13 +38,11 @@ class FeaturePlan:
         items: Videos to look at.
         total: Pairs of video and part there are, finished ones included.
         adopted: Rows of files that are whole but whose row was never written (a killed process).
-        seconds: Estimated seconds from this run's own rows; None without history.
     """
 
     items: tuple[FeatureItem, ...]
     total: int
     adopted: tuple[FeatureRow, ...]
-    seconds: float | None
 
     @property
     def count(self) -> int:
@@ -102,7 +100,7 @@ def plan_features(
                 adopted.append(feature_row(video, judges, role, key, run, seconds))
         if missing:
             items.append(FeatureItem(video, prompts[video.prompt_id], missing))
-    return FeaturePlan(tuple(items), total, tuple(adopted), estimate(items, judges, rows.values()))
+    return FeaturePlan(tuple(items), total, tuple(adopted))
 
 
 def feature_row(
@@ -129,19 +127,24 @@ def feature_row(
     )
 
 
-def estimate(
-    items: Sequence[FeatureItem], judges: Judges, rows: Iterable[Mapping[str, Any]]
-) -> float | None:
-    """Estimate the seconds of `items` from finished rows; None when a part has no history."""
+def seconds_of(counts: Mapping[str, int], rows: Iterable[Mapping[str, Any]]) -> float | None:
+    """Estimate how long backbones will take, from finished rows.
+
+    Args:
+        counts: Backbone id -> videos it has to look at.
+        rows: Feature rows of this run.
+
+    Returns:
+        Seconds; None when a backbone that has work has no history.
+    """
     history: dict[str, list[float]] = {}
     for row in rows:
         if row["status"] == "ok":
             history.setdefault(row["backbone"], []).append(row["seconds"])
-    total = 0.0
-    for item in items:
-        for role in item.missing:
-            known = history.get(judges.infos[role].id)
-            if known is None:
-                return None
-            total += sum(known) / len(known)
-    return total
+    if any(backbone not in history for backbone, count in counts.items() if count):
+        return None
+    return sum(
+        count * sum(history[backbone]) / len(history[backbone])
+        for backbone, count in counts.items()
+        if count
+    )

@@ -1,0 +1,154 @@
+"""`turbo-eval run`, `plan` and `demo`: every missing stage, with one command."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turbo_eval.cli import options as o
+from turbo_eval.cli.session import Session, finish, say, stage_plans, start
+from turbo_eval.cli.show import print_json
+from turbo_eval.cli.stages import (
+    do_stages,
+    print_plan,
+    print_summary,
+    summarize_run,
+    write_page,
+)
+
+DEMO_SUITE = "mini"
+DEMO_MODELS = ("mini-teacher@steps=50", "mini-teacher@steps=8")
+"""The first one is the baseline."""
+DEMO_LIMIT = 16
+"""Prompts; spread over the dimensions, so that all 16 are served."""
+DEMO_SEEDS = 1
+DEMO_RUN = Path("runs/demo")
+
+
+def run(
+    suite: o.Suite = None,
+    model: o.Model = None,
+    steps: o.Steps = None,
+    guidance: o.Guidance = None,
+    seeds: o.Seeds = None,
+    seed_base: o.SeedBase = None,
+    dimensions: o.Dimensions = None,
+    prompts: o.Prompts = None,
+    limit: o.Limit = None,
+    judges: o.JudgesName = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+    batch_size: o.BatchSize = None,
+    retries: o.Retries = None,
+    fail_threshold: o.Threshold = None,
+    weights_dir: o.WeightsDir = None,
+    run_folder: o.Run = None,
+    config: o.Config = None,
+    dry_run: o.DryRun = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Generate, judge, score, summarise and report; only what is missing is done.
+
+    Example: turbo-eval run mini --model mini-teacher --model mini-teacher@8 --limit 16
+    """
+    typed = o.flags(
+        suite=suite,
+        model=model,
+        steps=steps,
+        guidance=guidance,
+        seeds=seeds,
+        seed_base=seed_base,
+        dimensions=dimensions,
+        prompts=prompts,
+        limit=limit,
+        judges=judges,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        retries=retries,
+        fail_threshold=fail_threshold,
+        weights_dir=weights_dir,
+        run=run_folder,
+    )
+    _run(typed, config, dry_run=dry_run, as_json=as_json)
+
+
+def plan(
+    suite: o.Suite = None,
+    model: o.Model = None,
+    steps: o.Steps = None,
+    guidance: o.Guidance = None,
+    seeds: o.Seeds = None,
+    dimensions: o.Dimensions = None,
+    prompts: o.Prompts = None,
+    limit: o.Limit = None,
+    judges: o.JudgesName = None,
+    run_folder: o.Run = None,
+    config: o.Config = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Show what `run` with the same options would do; nothing is made.
+
+    Example: turbo-eval plan mini --model mini-teacher --seeds 5
+    """
+    typed = o.flags(
+        suite=suite,
+        model=model,
+        steps=steps,
+        guidance=guidance,
+        seeds=seeds,
+        dimensions=dimensions,
+        prompts=prompts,
+        limit=limit,
+        judges=judges,
+        run=run_folder,
+    )
+    _run(typed, config, dry_run=True, as_json=as_json)
+
+
+def demo(
+    run_folder: o.Run = None,
+    device: o.Device = None,
+    batch_size: o.BatchSize = None,
+    dry_run: o.DryRun = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Compare the shipped models on a subset of the mini suite that serves all 16 dimensions.
+
+    Example: turbo-eval demo
+    """
+    say(
+        f"This is a demonstration on a subset: {DEMO_LIMIT} prompts of suite {DEMO_SUITE}, which "
+        f"serve all 16 dimensions, {DEMO_SEEDS} video each. Intervals will be wide."
+    )
+    typed = o.flags(
+        suite=DEMO_SUITE,
+        model=DEMO_MODELS,
+        seeds=DEMO_SEEDS,
+        limit=DEMO_LIMIT,
+        device=device,
+        batch_size=batch_size,
+        run=run_folder or DEMO_RUN,
+    )
+    _run(typed, None, dry_run=dry_run, as_json=as_json)
+
+
+def _run(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    session = start(typed, file, dry_run=dry_run)
+    if dry_run:
+        print_plan(session, stage_plans(session), as_json=as_json)
+        return
+    say(f"Run folder: {session.run.path}")
+    outcomes = do_stages(session)
+    _show(session, as_json=as_json)
+    finish(session, outcomes)
+
+
+def _show(session: Session, *, as_json: bool) -> None:
+    summary = summarize_run(session)
+    page = write_page(session, summary)
+    if as_json:
+        print_json(summary)
+        say(f"Report: {page}")
+        return
+    print_summary(summary)
+    print(page)

@@ -1,0 +1,262 @@
+"""One opened run: settings, prompts, models, judges and folder, and the stages on it."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
+from turbo_eval.backbones import Judges, load_judges
+from turbo_eval.cli.options import with_defaults
+from turbo_eval.config import ModelConfig, RunConfig, resolve
+from turbo_eval.core.errors import ConfigError, PartialFailure, ThresholdError, UsageError
+from turbo_eval.core.hashing import content_key
+from turbo_eval.core.outcome import Outcome, failed_share
+from turbo_eval.core.records import Prompt, PromptRow, VideoRow
+from turbo_eval.core.runs import RunFolder, safe_name
+from turbo_eval.core.store import write_json_atomic
+from turbo_eval.features import FeaturePlan, plan_features
+from turbo_eval.features.plan import seconds_of
+from turbo_eval.generate import Source, VideoPlan, open_sources, plan_videos
+from turbo_eval.prompts import Suite, load
+from turbo_eval.prompts.dimensions import dimension
+from turbo_eval.score import ScorePlan, current_videos, needs, plan_scores
+from turbo_eval.score.plan import metrics_for
+
+
+def say(line: str) -> None:
+    """Tell the user something; stdout is for data alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An opened run.
+
+    Attributes:
+        config: The settings.
+        prompts: The prompts of the run, in order.
+        sources: The models; their weights are not read yet.
+        judges: The judges; their weights are not read yet.
+        run: The run folder.
+    """
+
+    config: RunConfig
+    prompts: tuple[Prompt, ...]
+    sources: tuple[Source, ...]
+    judges: Judges
+    run: RunFolder
+
+    @property
+    def by_id(self) -> dict[str, Prompt]:
+        """Prompt id -> prompt."""
+        return {prompt.id: prompt for prompt in self.prompts}
+
+    def videos(self) -> list[VideoRow]:
+        """Finished videos that stand for the run now."""
+        rows = current_videos(self.run, self.prompts, self.config.seeds)
+        return [row for row in rows if row.status == "ok"]
+
+    def plan_videos(self) -> VideoPlan:
+        """What the generate stage will do."""
+        return plan_videos(self.config, self.prompts, self.sources, self.run)
+
+    def plan_features(self, videos: Iterable[VideoRow]) -> FeaturePlan:
+        """What the features stage will do on these videos."""
+        wanted = needs(self.prompts, self.config.dimensions)
+        return plan_features(videos, self.by_id, wanted, self.judges, self.run)
+
+    def plan_scores(self, videos: Iterable[VideoRow]) -> ScorePlan:
+        """What the score stage will do on these videos."""
+        return plan_scores(videos, self.by_id, self.config.dimensions, self.judges, self.run)
+
+    def on_device(self) -> tuple[Source, ...]:
+        """The models on the device that was asked for; only called when there is work."""
+        device = pick_device(self.config.device)
+        if device == "cpu":
+            return self.sources
+        return _open(self.config.models, self.config, device)
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One line of a plan: how much there is, how much is finished, how long the rest takes."""
+
+    stage: str
+    total: int
+    cached: int
+    missing: int
+    seconds: float | None
+
+
+def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False) -> Session:
+    """Merge the settings and open the run folder, or make it.
+
+    Args:
+        typed: From `turbo_eval.cli.options.flags`.
+        file: Configuration file, if named.
+        dry_run: Make nothing.
+
+    Raises:
+        UsageError: Unknown suite, model, dimension or judges, or no model at all.
+        ConfigError: The folder belongs to another configuration.
+    """
+    config, named = _settings(dict(typed), file)
+    if not config.models:
+        raise UsageError(
+            "no model to evaluate",
+            fix="add --model NAME (see `turbo-eval list models`) or --model folder:PATH",
+        )
+    suite = load(config.suite)
+    whole = len(suite)
+    suite = suite.select(dimensions=config.dimensions, ids=config.prompts, limit=config.limit)
+    for note in suite.notes:
+        say(f"Note: {note}")
+    judges = load_judges(config.judges)
+    sources = _open(config.models, config, "cpu" if config.device == "auto" else config.device)
+    if not named:
+        key = content_key("run", config.identity(), suite.checksum)[:8]
+        config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
+    run = RunFolder(config.run)
+    if run.exists() or not dry_run:
+        run.create_or_open(config.identity())
+        _keep_suite(run, suite, whole, dry_run=dry_run)
+    return Session(config, suite.prompts, sources, judges, run)
+
+
+def reopen(path: Path, **operational: Any) -> Session:
+    """Open a run folder that was started before, with its own settings.
+
+    Args:
+        path: The run folder.
+        **operational: Settings that may differ between two starts, such as the device.
+
+    Raises:
+        PrerequisiteError: There is no run in the folder.
+    """
+    run = RunFolder(path)
+    given = {key: value for key, value in operational.items() if value is not None}
+    config = RunConfig.model_validate(run.config() | given | {"run": path})
+    device = "cpu" if config.device == "auto" else config.device
+    sources = _open(config.models, config, device)
+    return Session(config, tuple(read_prompts(run)), sources, load_judges(config.judges), run)
+
+
+def stage_plans(session: Session) -> list[StagePlan]:
+    """Say for each stage what is finished and what is missing, also for videos not made yet."""
+    plan = session.plan_videos()
+    videos = session.videos()
+    todo = {(i.label, i.video_id) for items in plan.missing.values() for i in items}
+    there = [v for v in videos if (v.model, v.video_id) not in todo]
+    features, scores = session.plan_features(there), session.plan_scores(there)
+    wanted = needs(session.prompts, session.config.dimensions)
+    to_look: Counter[str] = Counter()
+    to_score = 0
+    for items in plan.missing.values():
+        for item in items:
+            to_look.update(session.judges.infos[r].id for r in wanted[item.prompt.id])
+            to_score += len(metrics_for(item.prompt, session.config.dimensions))
+    waiting = sum(to_look.values())
+    for item in features.items:
+        to_look.update(session.judges.infos[r].id for r in item.missing)
+    seconds = seconds_of(to_look, session.run.features.read())
+    return [
+        StagePlan("generate", plan.total, plan.total - plan.count, plan.count, plan.seconds),
+        StagePlan(
+            "features",
+            features.total + waiting,
+            features.total - features.count,
+            features.count + waiting,
+            seconds,
+        ),
+        StagePlan(
+            "score",
+            scores.total + to_score,
+            scores.total - scores.count,
+            scores.count + to_score,
+            # Scores are plain arithmetic on small arrays: about a millisecond each.
+            (scores.count + to_score) / 1000,
+        ),
+    ]
+
+
+def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """List what failed and end with the documented exit code.
+
+    Raises:
+        PartialFailure: Some items failed.
+        ThresholdError: More failed than the threshold allows.
+    """
+    failures = [failure for outcome in outcomes for failure in outcome.failures]
+    if not failures:
+        return
+    for failure in failures[:20]:
+        say(f"Failed: {failure.item}: {failure.reason}")
+    if len(failures) > 20:
+        say(f"... and {len(failures) - 20} more; all are in the report")
+    share = failed_share(outcomes)
+    total = sum(outcome.total for outcome in outcomes)
+    what = f"{len(failures)} of {total} items failed"
+    fix = "remove the causes and type the same command again; only these are tried"
+    threshold = session.config.fail_threshold
+    if threshold is not None and share > threshold:
+        raise ThresholdError(what, why=f"more than the threshold of {threshold:.1%}", fix=fix)
+    raise PartialFailure(what, why=failures[0].reason, fix=fix)
+
+
+def pick_device(wanted: str) -> str:
+    """Turn `auto` into the best device there is; imports torch only when it must ask."""
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool]:
+    steps, guidance = typed.pop("steps", None), typed.pop("guidance", None)
+    resolved = resolve(typed, file=file)
+    config = resolved.config
+    updates: dict[str, Any] = {}
+    if steps is not None or guidance is not None:
+        entries = with_defaults([m.model_dump() for m in config.models], steps, guidance)
+        updates["models"] = [ModelConfig.model_validate(entry) for entry in entries]
+    if config.dimensions is not None:
+        updates["dimensions"] = [dimension(name) for name in config.dimensions]
+    return config.model_copy(update=updates), resolved.origins["run"] != "default"
+
+
+def _open(models: Sequence[ModelConfig], config: RunConfig, device: str) -> tuple[Source, ...]:
+    return open_sources(models, weights_dir=config.weights_dir, device=device, dtype=config.dtype)
+
+
+def _keep_suite(run: RunFolder, suite: Suite, whole: int, *, dry_run: bool) -> None:
+    """Store the prompts at the first start; later, refuse a suite whose texts have changed."""
+    frozen = read_json(run.path / SUITE_FILE)
+    if frozen and frozen.get("checksum") != suite.checksum:
+        raise ConfigError(
+            f"suite {suite.name} is not the one that {run.path} was started with",
+            why="the texts of its file have changed",
+            fix="restore the file, or use another --run folder",
+        )
+    if dry_run:
+        return
+    if run.prompts.count() < len(suite):
+        run.prompts.append([PromptRow.of(prompt) for prompt in suite.prompts])
+    if not frozen:
+        write_json_atomic(
+            run.path / SUITE_FILE,
+            {
+                "name": suite.name,
+                "source": suite.source,
+                "licence": suite.licence,
+                "checksum": suite.checksum,
+                "prompts": len(suite),
+                "of": whole,
+                "notes": list(suite.notes),
+            },
+        )

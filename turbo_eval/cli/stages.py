@@ -1,0 +1,211 @@
+"""The stages one after the other on an opened run; the commands only choose which."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from turbo_eval.analyze.summarize import read_json
+from turbo_eval.cli.session import Session, StagePlan, say
+from turbo_eval.cli.show import print_json, print_table
+from turbo_eval.core.outcome import Outcome
+from turbo_eval.core.progress import clock
+from turbo_eval.core.store import write_json_atomic
+
+STAGES = ("generate", "features", "score")
+
+
+def do_stages(session: Session, stages: Sequence[str] = STAGES) -> list[Outcome]:
+    """Do what is missing in each stage; a stage without work loads nothing.
+
+    Args:
+        session: The opened run.
+        stages: Which, in order.
+
+    Returns:
+        The account of each stage.
+    """
+    outcomes = []
+    for stage in stages:
+        begun = time.perf_counter()
+        outcome = _STAGES[stage](session)
+        seconds = time.perf_counter() - begun
+        outcomes.append(outcome)
+        finished = outcome.total - outcome.cached - outcome.done - len(outcome.failures)
+        if outcome.cached == outcome.total and not outcome.failures:
+            say(f"{stage}: nothing to do, {outcome.total} finished")
+        elif finished > 0:
+            say(f"{stage}: {finished} wait for an earlier stage or for failed items")
+        _keep_times(session, outcome, seconds)
+    return outcomes
+
+
+def _generate(session: Session) -> Outcome:
+    from dataclasses import replace
+
+    from turbo_eval.generate import generate_videos
+
+    plan = session.plan_videos()
+    for note in plan.notes:
+        say(f"Note: {note}")
+    if plan.count:
+        plan = replace(plan, sources=session.on_device())
+    return generate_videos(
+        plan, session.run, batch_size=session.config.batch_size, retries=session.config.retries
+    )
+
+
+def _features(session: Session) -> Outcome:
+    from turbo_eval.features import extract_features
+
+    plan = session.plan_features(session.videos())
+    return extract_features(plan, session.judges, session.run, retries=session.config.retries)
+
+
+def _score(session: Session) -> Outcome:
+    from turbo_eval.score import score_videos
+
+    return score_videos(session.plan_scores(session.videos()), session.judges, session.run)
+
+
+_STAGES = {"generate": _generate, "features": _features, "score": _score}
+
+
+def _keep_times(session: Session, outcome: Outcome, seconds: float) -> None:
+    """Write provenance when something was done, with the time inside and around the calls."""
+    path = session.run.path / "provenance.json"
+    worked = outcome.done + len(outcome.failures) > 0
+    if path.is_file() and not worked:
+        return
+    before = read_json(path)
+    times: dict[str, Any] = dict(before.get("seconds", {}))
+    if worked:
+        times[outcome.stage] = {
+            "in_calls": round(outcome.seconds, 3),
+            "whole": round(seconds, 3),
+            "done": outcome.done,
+        }
+    models = {
+        source.label: {"name": source.system.info.name, "weights": dict(source.system.info.weights)}
+        for source in session.sources
+    }
+    parts = {
+        role: {"id": info.id, "version": info.version, "weights": info.weights}
+        for role, info in session.judges.infos.items()
+    }
+    session.run.write_provenance(
+        {"device": session.config.device, "models": models, "judges": parts, "seconds": times}
+    )
+
+
+def summarize_run(session: Session) -> dict[str, Any]:
+    """Summarise the run and keep `summary.json` in its folder.
+
+    Returns:
+        The object of `summary.json`.
+    """
+    from turbo_eval.analyze import summarize
+
+    summary = summarize(session.run).to_json()
+    write_json_atomic(session.run.path / "summary.json", summary)
+    return summary
+
+
+def write_page(session: Session, summary: Mapping[str, Any], out: Path | None = None) -> Path:
+    """Write the report.
+
+    Returns:
+        Path of index.html.
+    """
+    from turbo_eval.report.clips import ClipEntry
+    from turbo_eval.report.write import write_report
+    from turbo_eval.score import current_videos
+
+    values: dict[tuple[str, str], dict[str, float | None]] = {}
+    for row in session.run.scores.read():
+        if row["judges"] == session.judges.key:
+            values.setdefault((row["model"], row["video_id"]), {})[row["metric"]] = row["value"]
+    texts = session.by_id
+    clips = [
+        ClipEntry(
+            model=video.model,
+            prompt=texts[video.prompt_id].text,
+            prompt_id=video.prompt_id,
+            seed_index=video.seed_index,
+            path=session.run.resolve(video.path) if video.status == "ok" else None,
+            values=values.get((video.model, video.video_id), {}),
+            fps=video.fps or 8.0,
+            video_id=video.video_id,
+            reason=video.reason,
+        )
+        for video in current_videos(session.run, session.prompts, session.config.seeds)
+    ]
+    return write_report(summary, clips, out or session.run.report_dir)
+
+
+def print_plan(session: Session, plans: Sequence[StagePlan], *, as_json: bool) -> None:
+    """Print what a run would do: settings, stages, and the time the rest takes if known."""
+    models = [
+        {
+            "label": source.label,
+            "name": source.system.info.name,
+            "steps": source.sampler.steps if source.sampler else None,
+            "guidance": source.sampler.guidance if source.sampler else None,
+        }
+        for source in session.sources
+    ]
+    if as_json:
+        print_json(
+            {
+                "run": session.run.path,
+                "suite": session.config.suite,
+                "prompts": len(session.prompts),
+                "seeds": session.config.seeds,
+                "judges": session.judges.name,
+                "models": models,
+                "stages": plans,
+            }
+        )
+        return
+    say(
+        f"Run {session.run.path}: suite {session.config.suite}, {len(session.prompts)} prompts, "
+        f"{session.config.seeds} per prompt, judges {session.judges.name}"
+    )
+    print_table(
+        ["model", "steps", "guidance"], [[m["label"], m["steps"], m["guidance"]] for m in models]
+    )
+    print_table(
+        ["stage", "all", "finished", "missing", "estimate"],
+        [
+            [p.stage, p.total, p.cached, p.missing, "" if p.seconds is None else clock(p.seconds)]
+            for p in plans
+        ],
+    )
+    if any(p.seconds is None and p.missing for p in plans):
+        say("No estimate (-) where nothing of that kind has run in this folder yet.")
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """Print the values of a summary as a table: one row per metric, one column per model."""
+    models = list(summary["models"])
+    names = list(dict.fromkeys(name for table in summary["models"].values() for name in table))
+    rows: list[list[str]] = []
+    for name in names:
+        cells = [summary["models"][model].get(name) for model in models]
+        rows.append([name, *(_cell(cell) for cell in cells)])
+    for name in ("quality", "semantic", "total"):
+        cells = [summary["totals"].get(model, {}).get(name) for model in models]
+        if any(cells):
+            label = "partial " if summary["partial"] else ""
+            rows.append([f"{label}{summary['judges']} {name}", *(_cell(cell) for cell in cells)])
+    print_table(["metric", *models], rows)
+    for reason in summary["partial"]:
+        say(f"Partial: {reason}")
+
+
+def _cell(cell: Mapping[str, Any] | None) -> str:
+    if cell is None or cell["value"] is None:
+        return ""
+    ends = "" if cell["low"] is None else f" [{cell['low']:.4f}, {cell['high']:.4f}]"
+    counts = f" {cell['n']}/{cell['of']}" if "n" in cell else ""
+    return f"{cell['value']:.4f}{ends}{counts}"
