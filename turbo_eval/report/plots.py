@@ -22,7 +22,14 @@ _INK: Final = "#101112"
 _SOFT: Final = "#505152"
 _GRID: Final = "#c0c1c2"
 
-_DARK: Final = {_INK: "#e6e9ef", _SOFT: "#a3abb8", _GRID: "#3a4150"}
+_DARK: Final = {
+    _INK: "#e6e9ef",
+    _SOFT: "#a3abb8",
+    _GRID: "#3a4150",
+    "#0072b2": "#4ba3e3",
+    "#7a5195": "#b692d6",
+    "#8c6d31": "#c9a866",
+}
 
 _COLOURS: Final = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31"
@@ -77,8 +84,12 @@ def figures(data: ReportData) -> dict[str, str]:
 
 
 def normalised(data: ReportData) -> bool:
-    """Whether the summary brings the ends that dimensions are normalised with."""
-    return all(d in data.bounds for d in DIMENSIONS)
+    """Whether the summary brings the ends that its dimensions are normalised with."""
+    return all(
+        d in data.bounds
+        for d in DIMENSIONS
+        if any(data.score(m, d).value is not None for m in data.models)
+    )
 
 
 def _bars(data: ReportData) -> str:
@@ -87,13 +98,11 @@ def _bars(data: ReportData) -> str:
     names = [d for d in DIMENSIONS if any(data.score(m, d).value is not None for m in data.models)]
     names += [g for g in GROUPS if any(data.total(m, g).value is not None for m in data.models)]
     height = 0.8 / len(data.models)
-    figure = Figure(figsize=(7.6, 1.1 + len(names) * (0.16 + 0.115 * len(data.models))))
+    figure = Figure(figsize=(5.6, 1.1 + len(names) * (0.16 + 0.115 * len(data.models))))
     axes = figure.add_subplot()
     places = np.arange(len(names), dtype=np.float64)
     for i, model in enumerate(data.models):
-        cells = [
-            data.total(model, n) if n in GROUPS else data.score(model, n) for n in names
-        ]
+        cells = [data.total(model, n) if n in GROUPS else data.score(model, n) for n in names]
         values, errors = _points(cells)
         axes.barh(
             places + (i - (len(data.models) - 1) / 2) * height,
@@ -115,7 +124,7 @@ def _bars(data: ReportData) -> str:
     axes.set_xlabel("Score x 100, bars with 95% intervals")
     _plain(axes)
     axes.grid(axis="x", linewidth=0.6)
-    _legend_above(axes, len(data.models), 0.4)
+    _legend_above(axes, len(data.models), 0.4, "right")
     return _svg(figure)
 
 
@@ -123,7 +132,7 @@ def _radar(data: ReportData) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 6.4))
-    axes = figure.add_subplot(projection="polar")
+    axes: Any = figure.add_subplot(projection="polar")  # a PolarAxes, which the types do not say
     angles = np.linspace(0, 2 * math.pi, len(DIMENSIONS), endpoint=False)
     closed = np.append(angles, angles[0])
     for i, model in enumerate(data.models):
@@ -144,7 +153,9 @@ def _radar(data: ReportData) -> str:
     axes.set_xticks(angles, [label(d).replace(" ", "\n", 1) for d in DIMENSIONS])
     for tick, angle in zip(axes.get_xticklabels(), angles, strict=True):
         side = math.sin(angle)
-        tick.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
+        tick.set_horizontalalignment(
+            "center" if abs(side) < 0.1 else "left" if side > 0 else "right"
+        )
     axes.tick_params(axis="x", pad=4, colors=_INK)
     axes.set_ylim(0, 100)
     axes.set_yticks([25, 50, 75, 100], ["25", "50", "75", "100"])
@@ -153,7 +164,7 @@ def _radar(data: ReportData) -> str:
     axes.set_facecolor("none")
     axes.grid(linewidth=0.6)
     axes.spines["polar"].set_color(_GRID)
-    _legend_above(axes, len(data.models), 3.4)
+    _legend_above(axes, len(data.models), 3.4, "center")
     return _svg(figure)
 
 
@@ -194,13 +205,13 @@ def _plain(axes: Any) -> None:
     axes.set_facecolor("none")
 
 
-def _legend_above(axes: Any, models: int, pad: float) -> None:
+def _legend_above(axes: Any, models: int, pad: float, side: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles,
         labels,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
+        loc=f"lower {side}",
+        bbox_to_anchor=({"center": 0.5, "right": 1.0}[side], 1.0),
         bbox_transform=axes.transAxes,
         borderaxespad=pad,
         ncols=min(models, 3),

@@ -276,8 +276,10 @@ def _sentences(data: ReportData) -> list[str]:
 
 
 def partial_reasons(data: ReportData) -> list[str]:
-    """Why the numbers are partial, for people: the summary's reasons, then what is missing."""
-    reasons = [tidy(reason, 400) for reason in data.partial]
+    """Why the numbers are partial, for people: the summary's reasons, else what can be seen."""
+    if data.partial:
+        return [tidy(reason[:1].upper() + reason[1:], 400) for reason in data.partial]
+    reasons = []
     missing = data.missing("total")
     if missing:
         names = ", ".join(label(d).lower() for d in missing)
@@ -290,7 +292,7 @@ def partial_reasons(data: ReportData) -> list[str]:
     ]
     if short:
         more = f" and {len(short) - 6} more" if len(short) > 6 else ""
-        reasons.append(f"some videos have no value: {', '.join(short[:6])}{more}")
+        reasons.append(f"Some videos have no value: {', '.join(short[:6])}{more}")
     return reasons
 
 

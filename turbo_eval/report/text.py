@@ -24,7 +24,9 @@ def label(metric: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def number(value: float | None, *, scale: float = 100.0, digits: int = 2, sign: bool = False) -> str:
+def number(
+    value: float | None, *, scale: float = 100.0, digits: int = 2, sign: bool = False
+) -> str:
     """A number times `scale` with fixed digits and an ASCII minus; a dash when absent.
 
     Never "-0.00": what rounds to zero is written without a sign.
@@ -37,7 +39,9 @@ def number(value: float | None, *, scale: float = 100.0, digits: int = 2, sign: 
     return f"{rounded:{'+' if sign else ''}.{digits}f}"
 
 
-def pretty(value: float | None, *, scale: float = 100.0, digits: int = 2, sign: bool = False) -> str:
+def pretty(
+    value: float | None, *, scale: float = 100.0, digits: int = 2, sign: bool = False
+) -> str:
     """As `number`, with the minus and the dash that typography wants; for pages and sentences."""
     if value is None:
         return DASH

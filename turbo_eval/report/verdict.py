@@ -59,9 +59,7 @@ def verdict(data: ReportData) -> Verdict:
     return _compared(data, ranked, rival, gap, tail)
 
 
-def _compared(
-    data: ReportData, ranked: list[str], rival: str, gap: Cell, tail: str
-) -> Verdict:
+def _compared(data: ReportData, ranked: list[str], rival: str, gap: Cell, tail: str) -> Verdict:
     best = ranked[0]
     points = f"{pretty(gap.value, sign=True)} points"
     between = ""
