@@ -97,7 +97,7 @@
         this.videos.map((video) => {
           // A hair before the end, so that the last frame is shown and not the state "ended".
           const target = Math.max(0, Math.min(t, (video.duration || 0) - 0.001));
-          if (Math.abs(video.currentTime - target) < 0.0005 && !video.seeking) return null;
+          if (Math.abs(video.currentTime - target) < 1e-6 && !video.seeking) return null;
           const sought = once(video, "seeked");
           video.currentTime = target;
           return sought;
