@@ -45,7 +45,7 @@ def all_checks(runs: Path, weights_dir: Path | None = None) -> Iterator[Check]:
 
     Args:
         runs: the folder in which runs would be made; it need not exist.
-        weights_dir: where the settings say that weights lie; inside the package when None.
+        weights_dir: where the settings say that weights lie besides the package.
 
     Yields:
         One result at a time, so that a slow check does not hold back the others.
@@ -179,13 +179,14 @@ def check_weights(weights_dir: Path | None = None) -> list[Check]:
     """The weights of every model and judge that we ship: present, and with the noted checksum.
 
     Args:
-        weights_dir: where the settings say that weights lie; inside the package when None.
+        weights_dir: where the settings say that weights lie besides the package.
     """
     from turbo_eval.backbones.judges import judge_names
     from turbo_eval.models import model_names
 
-    root = Path(turbo_eval.__file__).parent if weights_dir is None else weights_dir
-    there = {file_sha256(path) for path in sorted(root.rglob("*.safetensors"))}
+    roots = [Path(turbo_eval.__file__).parent / "_weights", *([weights_dir] if weights_dir else [])]
+    files = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
+    there = {file_sha256(path) for path in files}
     checks: list[Check] = []
     for name in model_names():
         wanted = partial(_weights_of_model, name, weights_dir)
@@ -207,7 +208,8 @@ def _weights_of_judges(name: str) -> dict[str, str]:
     from turbo_eval.backbones.judges import load_judges
 
     infos = load_judges(name).infos.values()
-    return {info.id: info.weights for info in infos if info.weights}
+    # Plain pixel differences are the one part that learns nothing.
+    return {info.id: info.weights for info in infos if info.role != "pixels"}
 
 
 def _weights(name: str, wanted: Callable[[], dict[str, str]], there: Collection[str]) -> Check:
@@ -217,6 +219,10 @@ def _weights(name: str, wanted: Callable[[], dict[str, str]], there: Collection[
     if missing:
         found = f"missing or changed: {', '.join(missing)}"
         return Check(f"weights of {name}", "fail", found, "install turbo-eval again: make setup")
+    if not checksums:
+        return Check(
+            f"weights of {name}", "warn", "it names no weights", f"turbo-eval describe {name}"
+        )
     return Check(f"weights of {name}", "ok", f"{len(checksums)} checksums agree")
 
 
