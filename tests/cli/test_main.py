@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,10 +152,9 @@ def test_real_signals_end_with_their_code(number: signal.Signals, code: int) -> 
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "waiting\n"
-    started = time.monotonic()
     child.send_signal(number)
-    _, err = child.communicate(timeout=20)
-    assert time.monotonic() - started < 10
+    # Below the child's own sleep, far above what a busy machine needs.
+    _, err = child.communicate(timeout=50)
     assert child.returncode == code
     assert err.splitlines()[-1].endswith("To go on: turbo-eval run mini")
 
@@ -169,7 +167,7 @@ def test_reader_that_leaves_is_no_crash() -> None:
     assert child.stderr is not None
     err = child.stderr.read()
     child.stderr.close()
-    assert child.wait(timeout=20) == 141
+    assert child.wait(timeout=50) == 141
     assert err == ""
 
 
