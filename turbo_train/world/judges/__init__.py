@@ -14,7 +14,7 @@ from typing import Final
 from turbo_eval.backbones.mini import PARTS, weights
 from turbo_eval.core.errors import unknown
 from turbo_train.world.judges.card import write_card
-from turbo_train.world.judges.common import Measured, Work
+from turbo_train.world.judges.common import Measured, Work, silent
 
 
 def run(role: str, work: Work, where: Path | None = None) -> dict[str, Measured]:
@@ -50,7 +50,7 @@ def train_all(
     only: Iterable[str] | None = None,
     *,
     device: str = "cpu",
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = silent,
 ) -> None:
     """Train the parts in `folder` (a checkpoint folder each; finished ones are only measured).
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ HELD_SEED = 700
 """Stream of the held-out clips that every judge is measured on."""
 
 
+def silent(line: str) -> None:
+    """Take a line of progress and show it nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """Where a recipe works: checkpoint folder, folder of rendered pools, device, lines' sink."""
@@ -27,7 +31,7 @@ class Work:
     folder: Path
     pools: Path
     device: str = "cpu"
-    say: Callable[[str], None] = field(default=lambda line: None)
+    say: Callable[[str], None] = silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ def mean(values: NDArray[Any], unit: str = "") -> Measured:
     """The mean of independent values with its normal 95% interval."""
     numbers = np.asarray(values, np.float64).ravel()
     centre = float(numbers.mean())
-    half = 1.959964 * float(numbers.std(ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else 0
+    half = 0.0
+    if len(numbers) > 1:
+        half = 1.959964 * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
     return Measured(centre, len(numbers), centre - half, centre + half, unit)
 
 
@@ -149,15 +155,16 @@ def augment(frames: Tensor, strength: float = 1.0) -> Tensor:
     ):
         if bool(chosen.any()):
             result[chosen] = change(frames[chosen])
-    one = (n, 1, 1, 1)
-    device = frames.device
-    noise = strength * 0.12 * torch.rand(one, device=device) * (
-        torch.rand(one, device=device) < 0.5
-    )
+    one, device = (n, 1, 1, 1), frames.device
     gain = 1 + strength * 0.2 * (torch.rand(one, device=device) - 0.5)
     tint = 1 + strength * 0.08 * (torch.rand((n, 3, 1, 1), device=device) - 0.5)
     light = strength * 0.2 * (torch.rand(one, device=device) - 0.5)
-    result = result * gain * tint + light + noise * torch.randn_like(result)
+    result = torch.addcmul(light, result, gain * tint)
+    noisy = torch.rand(n, device=device) < 0.5
+    if bool(noisy.any()):
+        part = result[noisy]
+        amount = strength * 0.12 * torch.rand((len(part), 1, 1, 1), device=device)
+        result[noisy] = part.addcmul_(amount, torch.randn_like(part))
     return result.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
 
 

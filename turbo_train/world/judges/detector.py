@@ -8,7 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from turbo_eval.backbones.mini.detector import CELL, COLORS, GRID, SHAPES, build, cell_centres, detect
+from turbo_eval.backbones.mini.detector import (
+    CELL,
+    COLORS,
+    GRID,
+    SHAPES,
+    build,
+    cell_centres,
+    detect,
+)
 from turbo_eval.backbones.mini.detector import overlap as box_overlap
 from turbo_train.world.facts import FRAMES, SIZE, Scene
 from turbo_train.world.fit import Plan, fit
@@ -185,8 +193,8 @@ def measure(module: nn.Module, pools: Path, clips: int = HELD_CLIPS) -> dict[str
                     votes[k][best.shape, best.color] += 1
         for k, sprite in enumerate(entry.scene.sprites):
             gray = entry.scene.style == "black and white"
-            shape = _winner(Counter({v: n for v, n in _by(votes[k], 0)}))
-            color = _winner(Counter({v: n for v, n in _by(votes[k], 1)}))
+            shape = _winner(votes[k], 0)
+            color = _winner(votes[k], 1)
             seen["shape"] += 1
             counts["shape"] += shape == sprite.shape
             seen["color"] += 1
@@ -201,12 +209,9 @@ def measure(module: nn.Module, pools: Path, clips: int = HELD_CLIPS) -> dict[str
     return result | {"overlap of boxes": mean(np.array(overlaps), "IoU")}
 
 
-def _by(votes: Counter[tuple[str, str]], part: int) -> list[tuple[str, int]]:
+def _winner(votes: Counter[tuple[str, str]], part: int) -> str | None:
+    """The shape (part 0) or colour (part 1) with the most votes; None without a vote."""
     total: Counter[str] = Counter()
     for pair, n in votes.items():
         total[pair[part]] += n
-    return list(total.items())
-
-
-def _winner(votes: Counter[str]) -> str | None:
-    return votes.most_common(1)[0][0] if votes else None
+    return total.most_common(1)[0][0] if total else None
