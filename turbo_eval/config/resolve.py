@@ -27,6 +27,7 @@ OTHER_VARIABLES = {
     FILE_VARIABLE: "Path of the configuration file (the flag --config wins).",
     f"{PREFIX}HOME": "Folder for copies of outside suites (the user's cache folder when not set).",
     f"{PREFIX}VBENCH_INFO": "File to read in place of the VBench_full_info.json found by itself.",
+    f"{PREFIX}NO_BROWSER": "1: `make test` leaves out the tests that need a real browser.",
     plugins.VARIABLE: "Plug-ins to load: module:function, several separated by commas.",
 }
 
