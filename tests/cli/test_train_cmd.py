@@ -19,4 +19,9 @@ def test_arguments_and_exit_code_pass_through(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(train_cmd, "run_command", run_command)
     words = ["world", "vae", "--steps", "3", "--help", "a b"]
     assert run(["train", *words]) == 4
-    assert seen == [[sys.executable, "-m", "turbo_train.cli", *words]]
+    assert seen == [[sys.executable, "-c", train_cmd.ENTRY, *words]]
+
+
+def test_the_trainer_really_starts(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--help"]) == 0
+    assert "turbo-train" in capfd.readouterr().out
