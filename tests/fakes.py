@@ -15,6 +15,7 @@ import numpy as np
 from turbo_eval.backbones import REGISTRY as JUDGES
 from turbo_eval.backbones import ROLES, Backbone, BackboneInfo, Features, Judges
 from turbo_eval.backbones.pixels import Pixels
+from turbo_eval.cli.main import main
 from turbo_eval.core.records import Prompt, pack_text
 from turbo_eval.models import REGISTRY as MODELS
 from turbo_eval.models import Frames, ModelInfo, Sampler, TextToVideo
@@ -190,3 +191,17 @@ def write_suite(folder: Path, prompts: int | None = None) -> Path:
     path = folder / "suite.json"
     path.write_text(json.dumps(SUITE[:prompts]), encoding="utf-8")
     return path
+
+
+def command(args: list[str], folder: Path, log_file: str, delay: float) -> None:
+    """Run `turbo-eval` in this process, which exists for nothing else; errors go to a file."""
+    os.chdir(folder)
+    os.environ |= {
+        "TURBO_EVAL_PLUGINS": "tests.fakes:register",
+        "FAKE_LOG": str(folder / log_file),
+        "FAKE_DELAY": str(delay),
+    }
+    errors = os.open(folder / "errors.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(errors, 1)
+    os.dup2(errors, 2)
+    main(args)

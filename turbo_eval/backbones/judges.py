@@ -101,6 +101,6 @@ def mini_judges() -> Judges:
     return Judges(
         "mini",
         parts,
-        normalisation=Path(mini.__file__).parent / "normalisation.json",
+        normalisation=mini.weights.normalisation_path(),
         description="Small networks trained on the mini world; their scores are not VBench's.",
     )

@@ -25,6 +25,8 @@ from turbo_eval.prompts.dimensions import dimension
 from turbo_eval.score import ScorePlan, current_videos, needs, plan_scores
 from turbo_eval.score.plan import metrics_for
 
+_DEVICE_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+
 
 def say(line: str) -> None:
     """Tell the user something; stdout is for data alone."""
@@ -159,8 +161,8 @@ def stage_plans(session: Session) -> list[StagePlan]:
             to_look.update(session.judges.infos[r].id for r in wanted[item.prompt.id])
             to_score += len(metrics_for(item.prompt, session.config.dimensions))
     waiting = sum(to_look.values())
-    for item in features.items:
-        to_look.update(session.judges.infos[r].id for r in item.missing)
+    for each in features.items:
+        to_look.update(session.judges.infos[role].id for role in each.missing)
     seconds = seconds_of(to_look, session.run.features.read())
     return [
         StagePlan("generate", plan.total, plan.total - plan.count, plan.count, plan.seconds),
@@ -207,9 +209,12 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
 
 
 def pick_device(wanted: str) -> str:
-    """Turn `auto` into the best device there is; imports torch only when it must ask."""
+    """Turn `auto` into the best device there is; imports torch only where there may be one."""
     if wanted != "auto":
         return wanted
+    # Importing torch takes seconds; without a driver's device file it could only answer "cpu".
+    if sys.platform == "linux" and not any(Path(node).exists() for node in _DEVICE_NODES):
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():

@@ -48,7 +48,7 @@ def _generate(session: Session) -> Outcome:
     plan = session.plan_videos()
     for note in plan.notes:
         say(f"Note: {note}")
-    if plan.count:
+    if any(s.sampler is not None and plan.missing[s.label] for s in plan.sources):
         plan = replace(plan, sources=session.on_device())
     return generate_videos(
         plan, session.run, batch_size=session.config.batch_size, retries=session.config.retries

@@ -4,7 +4,7 @@ import logging
 import time
 
 from turbo_eval.backbones.judges import Judges, require
-from turbo_eval.core.errors import InputError, MemoryShortage, PrerequisiteError, one_line
+from turbo_eval.core.errors import InputError, MemoryShortage, PrerequisiteError
 from turbo_eval.core.outcome import ItemFailure, Outcome
 from turbo_eval.core.progress import Progress
 from turbo_eval.core.records import FeatureRow
@@ -12,6 +12,8 @@ from turbo_eval.core.runs import RunFolder
 from turbo_eval.core.share import claimed_batches
 from turbo_eval.features.cache import read_header, save_features
 from turbo_eval.features.plan import FeatureItem, FeaturePlan, feature_row
+from turbo_eval.launch.local import reason_of
+from turbo_eval.launch.stop import graceful_stop
 from turbo_eval.video.clip import Clip
 from turbo_eval.video.read import decode
 
@@ -39,6 +41,7 @@ def extract_features(
 
     Raises:
         PrerequisiteError: Weights are missing, or the disk is full; what is finished is kept.
+        Interrupted: A signal came; the video it came in is finished and kept.
     """
     run.features.append(plan.adopted)
     outcome = Outcome("features", plan.total, plan.total - plan.count)
@@ -46,7 +49,7 @@ def extract_features(
         return outcome
     waiting: list[FeatureRow] = []
     last = time.monotonic()
-    with Progress("features", plan.total, quiet=quiet) as progress:
+    with graceful_stop() as stop, Progress("features", plan.total, quiet=quiet) as progress:
         progress.advance(outcome.cached, cached=outcome.cached)
         try:
             for batch, _ in claimed_batches(
@@ -62,6 +65,7 @@ def extract_features(
                     full, waiting = waiting, []
                     run.features.append(full)
                     last = time.monotonic()
+                stop.check(progress.done, progress.total)
         finally:
             # Also after an interrupt: what is computed is kept.
             run.features.append(waiting)
@@ -141,7 +145,7 @@ def _extract(
             return time.perf_counter() - start, str(error)
         except Exception as error:
             logger.exception("%s failed on %s", backbone.info.id, item)
-            reason = one_line(f"{type(error).__name__}: {error}")
+            reason = reason_of(error)
         else:
             seconds = time.perf_counter() - start
             save_features(

@@ -19,6 +19,8 @@ from turbo_eval.core.outcome import Outcome
 from turbo_eval.core.records import Status, VideoRow
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.generate.plan import FILE_SAMPLER, VideoItem
+from turbo_eval.launch.batches import with_batch_halving
+from turbo_eval.launch.local import reason_of
 from turbo_eval.models.protocol import Frames, Sampler, TextToVideo
 from turbo_eval.video.clip import check_frames
 from turbo_eval.video.encode import encode
@@ -63,23 +65,14 @@ def draw(
             better.
         UsageError: The system refuses the sampler's settings.
     """
-    rows: list[VideoRow] = []
-    position = 0
-    while position < len(batch):
-        part = batch[position : position + work.batch_size]
-        try:
-            rows += _draw_once(part, system, sampler, work)
-        except Exception as error:
-            if _is_memory(error):
-                if len(part) > 1:
-                    work.batch_size = max(1, len(part) // 2)
-                    logger.warning("memory ran out; going on with batches of %d", work.batch_size)
-                    continue
-            elif isinstance(error, PrerequisiteError | UsageError):
-                raise
-            rows += _one_by_one(part, system, sampler, work, error)
-        position += len(part)
-    return rows
+    try:
+        return _draw_once(batch, system, sampler, work)
+    except MemoryShortage as error:
+        return _one_by_one(batch, system, sampler, work, error)
+    except (PrerequisiteError, UsageError):
+        raise
+    except Exception as error:
+        return _one_by_one(batch, system, sampler, work, error)
 
 
 def register(item: VideoItem, run: RunFolder) -> VideoRow:
@@ -117,38 +110,34 @@ def _one_by_one(
                 last = again
         if last is not None:
             logger.error("%s failed", item, exc_info=last)
-            reason = one_line(str(last)) or type(last).__name__
-            if not isinstance(last, InputError | MemoryShortage):
-                reason = f"{type(last).__name__}: {reason}"
-            rows.append(_row(item, work.run, sampler, (0, 0, 0), 0.0, reason=reason))
+            rows.append(_row(item, work.run, sampler, (0, 0, 0), 0.0, reason=reason_of(last)))
     return rows
 
 
 def _draw_once(
     part: Sequence[VideoItem], system: TextToVideo, sampler: Sampler, work: Work
 ) -> list[VideoRow]:
-    start = time.perf_counter()
-    frames = system.generate(
-        [item.prompt.text for item in part], [item.seed for item in part], sampler
-    )
-    seconds = time.perf_counter() - start
-    work.outcome.seconds += seconds
-    clips = _checked(frames, len(part), system)
+    def clips(items: Sequence[VideoItem]) -> list[tuple[Frames, float]]:
+        start = time.perf_counter()
+        frames = system.generate(
+            [item.prompt.text for item in items], [item.seed for item in items], sampler
+        )
+        seconds = time.perf_counter() - start
+        work.outcome.seconds += seconds
+        return [(clip, seconds / len(items)) for clip in _checked(frames, len(items), system)]
+
+    def smaller(size: int) -> None:
+        work.batch_size = size
+        logger.warning("memory ran out; going on with batches of %d", size)
+
+    drawn = with_batch_halving(clips, part, min(work.batch_size, len(part)), on_halve=smaller)
     fps = system.info.fps
     rows = []
-    for item, clip in zip(part, clips, strict=True):
+    for item, (clip, seconds) in zip(part, drawn, strict=True):
         encode(clip, fps, item.path)
-        rows.append(
-            _row(
-                item,
-                work.run,
-                sampler,
-                (clip.shape[0], clip.shape[1], clip.shape[2]),
-                fps,
-                content=blake_file(item.path),
-                seconds=seconds / len(part),
-            )
-        )
+        content = blake_file(item.path)
+        size = (clip.shape[0], clip.shape[1], clip.shape[2])
+        rows.append(_row(item, work.run, sampler, size, fps, content=content, seconds=seconds))
     return rows
 
 
@@ -161,13 +150,6 @@ def _checked(frames: Frames, count: int, system: TextToVideo) -> list[Frames]:
             fix="return uint8 frames [B, T, H, W, 3]",
         )
     return [check_frames(clip, system.info.fps) for clip in frames]
-
-
-def _is_memory(error: BaseException) -> bool:
-    # By name, so that this needs no torch: its class derives from RuntimeError.
-    return isinstance(error, MemoryError | MemoryShortage) or any(
-        kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__
-    )
 
 
 def _row(

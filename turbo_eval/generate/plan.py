@@ -157,7 +157,7 @@ def is_done(row: Mapping[str, Any] | None, run: RunFolder) -> bool:
     if row is None or row["status"] != "ok":
         return False
     try:
-        return blake_file(run.resolve(row["path"])) == row["content_hash"]
+        return blake_file(run.resolve(row["path"])) == str(row["content_hash"])
     except OSError:
         return False
 

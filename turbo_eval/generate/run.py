@@ -10,6 +10,7 @@ from turbo_eval.core.runs import RunFolder
 from turbo_eval.core.share import claimed_batches
 from turbo_eval.generate.draw import Work, draw, register
 from turbo_eval.generate.plan import Source, VideoItem, VideoPlan, is_done
+from turbo_eval.launch.stop import Stop, graceful_stop
 from turbo_eval.models.folder import FolderVideos
 
 AUTO_BATCH = 16
@@ -41,22 +42,23 @@ def generate_videos(
 
     Raises:
         PrerequisiteError: Weights are missing, or the disk is full; what is finished is kept.
+        Interrupted: A signal came; the batch it came in is finished and kept.
     """
     outcome = Outcome("generate", plan.total, plan.total - plan.count)
     if not plan.count:
         return outcome
     size = AUTO_BATCH if batch_size == "auto" else batch_size
-    with Progress("generate", plan.total, quiet=quiet) as progress:
+    with graceful_stop() as stop, Progress("generate", plan.total, quiet=quiet) as progress:
         progress.advance(outcome.cached, cached=outcome.cached)
         for source in plan.sources:
             # Another model may fit in memory with the full size again.
             work = Work(run, outcome, size, retries)
-            _generate_source(source, plan.missing[source.label], work, progress)
+            _generate_source(source, plan.missing[source.label], work, progress, stop)
     return outcome
 
 
 def _generate_source(
-    source: Source, items: Sequence[VideoItem], work: Work, progress: Progress
+    source: Source, items: Sequence[VideoItem], work: Work, progress: Progress, stop: Stop
 ) -> None:
     for batch, elsewhere in claimed_batches(
         work.run,
@@ -73,6 +75,7 @@ def _generate_source(
         work.outcome.done += len(rows) - len(bad)
         work.outcome.cached += len(elsewhere)
         progress.advance(len(rows) + len(elsewhere), failed=len(bad), cached=len(elsewhere))
+        stop.check(progress.done, progress.total)
 
 
 def _make(source: Source, batch: Sequence[VideoItem], work: Work) -> list[VideoRow]:

@@ -14,6 +14,8 @@ from turbo_eval.core.progress import Progress
 from turbo_eval.core.records import ScoreRow
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.features.cache import load_features
+from turbo_eval.launch.local import reason_of
+from turbo_eval.launch.stop import graceful_stop
 from turbo_eval.metrics.base import Metric, Score, failed
 from turbo_eval.score.plan import ScoreItem, ScorePlan
 
@@ -36,12 +38,15 @@ def score_videos(
     Returns:
         The account. A score whose features could not be made is not counted as a second failure:
         the features stage has reported it.
+
+    Raises:
+        Interrupted: A signal came; what is computed is kept.
     """
     outcome = Outcome("score", plan.total, plan.total - plan.count)
     if not plan.items:
         return outcome
     waiting: list[ScoreRow] = []
-    with Progress("score", plan.total, quiet=quiet) as progress:
+    with graceful_stop() as stop, Progress("score", plan.total, quiet=quiet) as progress:
         progress.advance(outcome.cached, cached=outcome.cached)
         try:
             for item in plan.items:
@@ -53,6 +58,7 @@ def score_videos(
                 if len(waiting) >= _ROWS_PER_SHARD:
                     full, waiting = waiting, []
                     run.scores.append(full)
+                stop.check(progress.done, progress.total)
         finally:
             # Also after an interrupt: what is computed is kept.
             run.scores.append(waiting)
@@ -102,7 +108,7 @@ def _score(metric: Metric, item: ScoreItem, arrays: Mapping[str, Mapping[str, An
     except Exception as error:
         # A metric of a third party may raise anything; one video must not stop the run.
         logger.exception("metric %s failed on video %s", metric.info.id, item.video.video_id)
-        return failed(one_line(f"{type(error).__name__}: {error}"))
+        return failed(reason_of(error))
 
 
 def _row(item: ScoreItem, metric: Metric, score: Score, judges: Judges) -> ScoreRow:
