@@ -64,8 +64,8 @@ def _row(scene: Scene, said: Said | None, *, swapped: bool = False) -> list[int]
     if said is None:
         return row
     colors, relation_said = said.sprites and said.colors, said.sprites and said.relation
-    shown = (said.sprites, colors, said.sprites, colors, relation_said)
-    shown += (said.sprites and said.action, said.scene, said.style, said.camera)
+    shown = [said.sprites, colors, said.sprites, colors, relation_said]
+    shown += [said.sprites and said.action, said.scene, said.style, said.camera]
     return [value if s else UNSAID for value, s in zip(row, shown, strict=True)]
 
 
@@ -167,17 +167,19 @@ def fact_loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     return total / len(logits)
 
 
-def roughen(frames: Tensor, rng: np.random.Generator) -> Tensor:
-    """Clips [N, T, 3, H, W] in -1..1 in other light, softer, noisier; alike within a clip."""
-    count, time = frames.shape[:2]
+def roughen(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W] in -1..1 in other light; a third softer, a quarter with noise.
 
-    def draw(low: float, high: float, channels: int = 1) -> Tensor:
-        values = rng.uniform(low, high, (count, 1, channels, 1, 1)).astype(np.float32)
-        return torch.from_numpy(values)
-
-    result = frames * draw(0.88, 1.12, 3) + draw(-0.12, 0.12)
-    flat = result.flatten(0, 1)
-    blurred = F.avg_pool2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    result = torch.lerp(result, blurred.unflatten(0, (count, time)), draw(-0.5, 1.0).clamp(min=0))
-    noise = torch.randn_like(result) * draw(-0.05, 0.08).clamp(min=0)
-    return (result + noise).clamp(-1, 1)
+    Which ones is a matter of their place, so give them in random order. Random numbers come from
+    torch's global generator, which `fit` seeds at every step.
+    """
+    count, time = clips.shape[:2]
+    result = clips * (0.88 + 0.24 * torch.rand(count, 1, 3, 1, 1))
+    result += 0.24 * torch.rand(count, 1, 1, 1, 1) - 0.12
+    soft, noisy = count // 3, count - count // 4
+    flat = F.pad(result[:soft].flatten(0, 1), (1, 1, 1, 1), mode="replicate")
+    blurred = F.avg_pool2d(flat, 3, 1).unflatten(0, (-1, time)) if soft else result[:0]
+    result[:soft] = torch.lerp(result[:soft], blurred, torch.rand(soft, 1, 1, 1, 1))
+    level = 0.1 * torch.rand(count - noisy, 1, 1, 1, 1)
+    result[noisy:] += level * torch.randn_like(result[noisy:])
+    return result.clamp_(-1, 1)

@@ -1,6 +1,6 @@
 """Recipe: the clip-caption judge (ViCLIP's part), contrastive, with every true pair counted."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.mini import words
 from turbo_eval.backbones.mini.video_text import LENGTH, VideoText
-from turbo_eval.backbones.mini.words import encode
 from turbo_train.world.captions import Said, caption
 from turbo_train.world.facts import ACTIONS, CAMERAS, COLORS, SCENES, SHAPES, STYLES, Scene
-from turbo_train.world.fit import Plan, Progress, fit
+from turbo_train.world.fit import Plan, fit
+from turbo_train.world.judges.common import (
+    HELD_SEED,
+    Measured,
+    Trained,
+    Work,
+    pool,
+    share,
+    tensor,
+)
 from turbo_train.world.judges.matching import (
     FACT_SIZES,
     fact_loss,
@@ -26,14 +35,14 @@ from turbo_train.world.judges.matching import (
     say_something,
     true_pairs,
 )
-from turbo_train.world.stream import Item, item
 
-SEED = 502
-HELD_SEED = 702
+SEED = 512
 CLIPS = 6000
 BATCH = 32
-STEPS = 800
-RATE = 1.5e-3
+STEPS = 700
+RATE = 2e-3
+HELD_CLIPS = 400
+CHOICES = 16
 
 
 class Student(nn.Module):
@@ -47,17 +56,6 @@ class Student(nn.Module):
         )
 
 
-def render_all(seed: int, count: int, *, held: bool = False) -> tuple[list[Item], NDArray[np.uint8]]:
-    """Items of a stream and their clips uint8 [N, T, 64, 64, 3]."""
-    entries = [item(seed, k, held=held) for k in range(count)]
-    return entries, np.stack([entry.clip() for entry in entries])
-
-
-def as_input(clips: NDArray[np.uint8]) -> Tensor:
-    """Clips uint8 [N, T, H, W, 3] as float32 [N, T, 3, H, W] in -1..1."""
-    return torch.from_numpy(clips).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
-
-
 def loss(
     student: Student, scenes: list[Scene], clips: NDArray[np.uint8], rng: np.random.Generator
 ) -> Tensor:
@@ -65,9 +63,9 @@ def loss(
     judge = student.judge
     device = judge.position.device
     texts, said = zip(*(say_something(scene, rng, still=False) for scene in scenes), strict=True)
-    numbers = forget_words(encode(texts, known_words(), LENGTH), rng).to(device)
+    numbers = forget_words(words.encode(texts, known_words(), LENGTH), rng).to(device)
     truth = torch.from_numpy(true_pairs(scenes, said)).to(device)
-    frames = roughen(as_input(clips), rng).to(device)
+    frames = roughen(tensor(clips)).to(device)
     with torch.autocast(device.type, torch.bfloat16):
         seen = judge.pooled(frames)
     heads = {key: head(seen) for key, head in student.heads.items()}
@@ -76,11 +74,13 @@ def loss(
 
 
 @torch.no_grad()
-def features(judge: VideoText, clips: NDArray[np.uint8], texts: list[str]) -> tuple[Tensor, Tensor]:
+def features(
+    judge: VideoText, clips: NDArray[np.uint8], texts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
     """Unit features of clips [N, 64] and of texts [M, 64]."""
     device = judge.position.device
-    parts = [judge.video(as_input(clips[k : k + 32]).to(device)) for k in range(0, len(clips), 32)]
-    numbers = torch.from_numpy(encode(texts, known_words(), LENGTH)).to(device)
+    parts = [judge.video(tensor(clips[k : k + 32]).to(device)) for k in range(0, len(clips), 32)]
+    numbers = torch.from_numpy(words.encode(texts, known_words(), LENGTH)).to(device)
     return F.normalize(torch.cat(parts), dim=1).cpu(), F.normalize(judge.text(numbers), dim=1).cpu()
 
 
@@ -118,60 +118,60 @@ def true_index(scene: Scene, fact: str) -> int:
 
 
 @torch.no_grad()
-def measure(judge: VideoText, clips: int = 320, seed: int = HELD_SEED) -> dict[str, float]:
-    """Accuracy on held-out clips.
+def measure(judge: nn.Module, pools: Path) -> dict[str, Measured]:
+    """Right choices on held-out clips.
 
-    Returns:
-        `retrieval_16` share of captions (full ones) that find their clip's caption among 16 of
-        other clips, for each clip; `random_caption_16` the same with captions that leave facts
-        out; per fact, the share of one-sprite clips whose true full caption beats all captions
-        that differ in that fact alone; `n` clips and `n_single` of one sprite.
+    `caption of 16` is the share of clips whose own full caption beats those of 15 other clips,
+    `loose caption of 16` the same with captions that leave facts out; each fact is the share of
+    one-sprite clips whose full caption beats all captions that differ in that fact alone.
     """
-    entries, stack = render_all(seed, clips, held=True)
-    scenes = [entry.scene for entry in entries]
-    result: dict[str, float] = {"n": float(clips)}
-    for name, texts in (
-        ("retrieval_16", [full_caption(scene) for scene in scenes]),
-        ("random_caption_16", [entry.caption for entry in entries]),
-    ):
-        seen, said = features(judge, stack, texts)
-        hits = []
-        for start in range(0, clips - 15, 16):
-            block = slice(start, start + 16)
-            hits.append((seen[block] @ said[block].T).argmax(1) == torch.arange(16))
-        result[name] = float(torch.cat(hits).float().mean())
-    singles = [k for k, scene in enumerate(scenes) if len(scene.sprites) == 1]
-    result["n_single"] = float(len(singles))
+    assert isinstance(judge, VideoText)
+    data = pool(pools, HELD_SEED, HELD_CLIPS, held=True)
+    scenes = [entry.scene for entry in data.items]
+    result: dict[str, Measured] = {}
+    seen, full = features(judge, data.clips, [full_caption(scene) for scene in scenes])
+    _, loose = features(judge, data.clips[:1], [entry.caption for entry in data.items])
+    for name, said in (("caption", full), ("loose caption", loose)):
+        hits = 0
+        for start in range(0, len(scenes) - CHOICES + 1, CHOICES):
+            block = slice(start, start + CHOICES)
+            best = (seen[block] @ said[block].T).argmax(1)
+            hits += int((best == torch.arange(CHOICES)).sum())
+        result[f"{name} of {CHOICES}"] = share(hits, len(scenes) // CHOICES * CHOICES)
     for fact in FACT_SIZES:
-        right = []
-        for k in singles:
-            if fact == "color" and scenes[k].style == "black and white":
+        hits = n = 0
+        for k, scene in enumerate(scenes):
+            if len(scene.sprites) > 1 or (fact == "color" and scene.style == "black and white"):
                 continue
-            _, said = features(judge, stack[:1], other_captions(scenes[k], fact))
-            right.append(int((said @ seen[k]).argmax()) == true_index(scenes[k], fact))
-        result[fact] = float(np.mean(right))
+            _, said = features(judge, data.clips[:1], other_captions(scene, fact))
+            hits += int((said @ seen[k]).argmax()) == true_index(scene, fact)
+            n += 1
+        result[fact] = share(hits, n)
     return result
 
 
-def train(
-    folder: Path,
-    *,
-    steps: int = STEPS,
-    clips: int = CLIPS,
-    device: str = "cpu",
-    say: Callable[[str], None] = lambda line: None,
-) -> tuple[VideoText, Progress]:
-    """Train (or resume) the clip-caption judge in `folder`."""
-    entries, stack = render_all(SEED, clips)
-    say(f"{clips} clips rendered")
+def train(work: Work) -> Trained:
+    """Train (or resume) the clip-caption judge and write the word list beside its weights."""
+    data = pool(work.pools, SEED, CLIPS)
+    clips = np.array(data.clips)
     torch.manual_seed(SEED)
-    student = Student(VideoText(known_words())).to(device)
+    student = Student(VideoText(known_words())).to(work.device)
 
     def step_loss(step: int) -> Tensor:
         rng = np.random.default_rng([SEED, step, 22])
-        which = rng.integers(0, clips, BATCH)
-        return loss(student, [entries[k].scene for k in which], stack[which], rng)
+        which = rng.integers(0, CLIPS, BATCH)
+        return loss(student, [data.items[k].scene for k in which], clips[which], rng)
 
-    plan = Plan(steps=steps, lr=RATE, seed=SEED, folder=folder, ema=0.995)
-    progress = fit(student, step_loss, plan, say=say)
-    return student.judge, progress
+    plan = Plan(steps=STEPS, lr=RATE, seed=SEED, folder=work.folder, ema=0.995)
+    progress = fit(student, step_loss, plan, say=work.say)
+    words.save(known_words())
+    settings = {
+        "data": f"{CLIPS} clips of stream {SEED} with fresh captions at every step; every caption "
+        "that is true of a clip counts as its own. Heads that read the facts help in training "
+        "and are dropped.",
+        "seed": SEED,
+        "batch": BATCH,
+        "learning_rate": RATE,
+        "limits": "Knows the words of the mini world's grammar; every other word is unknown.",
+    }
+    return Trained(student.judge, progress, settings)
