@@ -6,6 +6,7 @@ from tests.report import made_up
 from turbo_eval.prompts.dimensions import DIMENSIONS
 from turbo_eval.report import tables
 from turbo_eval.report.data import read
+from turbo_eval.report.notices import partial_reasons
 
 
 def small() -> dict[str, object]:
@@ -135,7 +136,7 @@ def test_missing_videos_make_a_total_partial_without_being_told() -> None:
     data = read(made)
     rows = {row.metric: row for row in tables.rows(data)}
     assert (rows["quality"].partial, rows["semantic"].partial) == (False, True)
-    assert any("23/24" in reason for reason in tables.partial_reasons(data))
+    assert any("23/24" in reason for reason in partial_reasons(data))
 
 
 def test_equal_shown_values_share_a_mark_and_two_models_have_no_second() -> None:

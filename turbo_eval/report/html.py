@@ -14,6 +14,7 @@ from markupsafe import Markup
 from turbo_eval.report import tables
 from turbo_eval.report.clips import ClipEntry, ClipRow
 from turbo_eval.report.data import Cell, ReportData
+from turbo_eval.report.notices import partial_reasons
 from turbo_eval.report.plots import normalised
 from turbo_eval.report.text import DASH, label, pretty, span, tidy
 from turbo_eval.report.verdict import verdict
@@ -88,7 +89,7 @@ def render(
         verdict=verdict(data),
         badge=_badge(data.judges),
         official=data.judges == "official",
-        reasons=tables.partial_reasons(data),
+        reasons=partial_reasons(data),
         data=data,
         rows=tables.rows(data),
         row_label=tables.row_label,
