@@ -6,7 +6,7 @@ in their cards: no reading of a model's clips can be trusted further than that.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import permutations
 from typing import Any
@@ -77,7 +77,9 @@ def _tracks(frames: Sequence[Sequence[detector_part.Found]]) -> list[_Track]:
         for one in found:
             x, y = _centre(one)
             near = min(
-                free, key=lambda t: np.hypot(t.place[0] - x, t.place[1] - y), default=None  # noqa: B023
+                free,
+                key=lambda t: np.hypot(t.place[0] - x, t.place[1] - y),
+                default=None,  # noqa: B023
             )
             if near is None or np.hypot(near.place[0] - x, near.place[1] - y) > REACH:
                 near = _Track((x, y))
@@ -143,7 +145,7 @@ def _match(reading: Reading, scene: Scene) -> list[int | None]:
     seen: list[int | None] = [*range(len(reading.shapes))]
     seen += [None] * len(wanted)
 
-    def fit(order: Sequence[int | None]) -> tuple[int, int]:
+    def fit(order: Iterable[int | None]) -> tuple[int, int]:
         pairs = [(s, k) for s, k in zip(wanted, order, strict=True) if k is not None]
         return (
             sum(s.shape == reading.shapes[k] for s, k in pairs),

@@ -29,9 +29,9 @@ from turbo_train.world.judges.image_quality import distort
 from turbo_train.world.render import masks, poses
 
 SEED = 505
-CLIPS = 2500
+CLIPS = 2000
 BATCH = 48
-STEPS = 900
+STEPS = 700
 RATE = 2e-3
 HELD_CLIPS = 400
 CONTRAST, WHOLE, LARGE = 0.45, 0.30, 0.25
@@ -42,8 +42,8 @@ DISTORTION = 0.7
 def beauty(scene: Scene, clip: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Beauty of every undistorted frame of a rendered clip: float32 [T] in 0..1."""
     cover = masks(scene)
-    values = clip.astype(np.float32) / 255
-    outside = ~cover.any(axis=0)
+    values: NDArray[np.float32] = np.divide(clip, 255, dtype=np.float32)
+    outside: NDArray[np.bool_] = ~np.any(cover, axis=0)
     scenery = _mean_color(values, outside)
     total = np.zeros(len(clip), np.float32)
     for index, mine in enumerate(cover):
@@ -55,7 +55,8 @@ def beauty(scene: Scene, clip: NDArray[np.uint8]) -> NDArray[np.float32]:
         whole = np.clip(width, 0, side) * np.clip(height, 0, side) / side**2
         total += CONTRAST * np.clip(apart / FULL_CONTRAST, 0, 1)
         total += WHOLE * whole + LARGE * np.clip(pose.radius / FULL_RADIUS, 0, 1)
-    return total / len(cover)
+    total /= len(cover)
+    return total
 
 
 def _mean_color(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -74,7 +75,7 @@ def train(work: Work) -> Trained:
         np.save(facts, np.stack([beauty(entry.scene, clip) for entry, clip in pairs]))
     known: NDArray[np.float32] = np.load(facts)
     torch.manual_seed(SEED)
-    module = build().to(work.device, memory_format=torch.channels_last)
+    module = build().to(work.device).to(memory_format=torch.channels_last)
     kind = work.device.split(":")[0]
 
     def step_loss(step: int) -> Tensor:

@@ -6,7 +6,7 @@ A judge is only worth its weights when its scores fall in the order of these lev
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,15 @@ _BLUR = (0.0, 0.8, 1.6, 3.2)
 _FLICKER = (0.0, 14.0, 32.0, 64.0)
 
 
-def _bytes(values: NDArray[np.float32]) -> Frames:
-    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+def _bytes(values: NDArray[np.floating[Any]]) -> Frames:
+    rounded: Frames = np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    return rounded
 
 
 def noise(clip: Frames, level: int, rng: np.random.Generator) -> Frames:
     """Add white noise with a standard deviation of 12, 28 or 56 of 255."""
-    return _bytes(clip + rng.standard_normal(clip.shape, dtype=np.float32) * _NOISE[level])
+    values = clip.astype(np.float32)
+    return _bytes(values + rng.standard_normal(clip.shape, dtype=np.float32) * _NOISE[level])
 
 
 def blur(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noqa: ARG001
@@ -58,7 +60,7 @@ def flicker(clip: Frames, level: int, rng: np.random.Generator) -> Frames:
     """Shift the brightness of every frame, up and down in turn, by up to 14, 32 or 64 of 255."""
     sign = np.where(np.arange(len(clip)) % 2 == 0, 1.0, -1.0)
     shift = sign * rng.uniform(0.6, 1.0, len(clip)) * _FLICKER[level]
-    return _bytes(clip + shift[:, None, None, None].astype(np.float32))
+    return _bytes(clip.astype(np.float32) + shift[:, None, None, None])
 
 
 def frozen(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noqa: ARG001
@@ -67,16 +69,16 @@ def frozen(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noq
     return clip[np.maximum(np.arange(len(clip)) - hold, 0)]
 
 
-def jump(clip: Frames, level: int, rng: np.random.Generator) -> Frames:
-    """Exchange frames: one pair of distant frames, two pairs, or a full shuffle."""
+def jump(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noqa: ARG001
+    """Exchange frames: one pair of distant frames, two pairs, or all, so that none follows on."""
     order = np.arange(len(clip))
-    if level == 3:
-        # Even frames first backwards, then odd ones: every neighbour is at least 2 frames away.
-        order = np.concatenate([order[::2][::-1], order[1::2]])
-        order = np.roll(order, int(rng.integers(len(order))))
     half = len(clip) // 2
-    for k in range(level if level < 3 else 0):
-        a, b = k * 2 % max(half, 1), half + k * 2 % max(len(clip) - half, 1)
+    if level == 3:
+        # From both halves in turn, backwards: neighbours are half a clip apart.
+        pairs = [frame for k in reversed(range(half)) for frame in (k, k + half)]
+        return clip[[*pairs, *range(2 * half, len(clip))]]
+    for k in range(level if half else 0):
+        a, b = k * 2 % half, half + k * 2 % half
         order[[a, b]] = order[[b, a]]
     return clip[order]
 

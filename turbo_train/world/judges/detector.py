@@ -135,7 +135,7 @@ def train(work: Work) -> Trained:
     data = pool(work.pools, SEED, CLIPS)
     wanted = truths(work.pools, [entry.scene for entry in data.items], f"{SEED}-{CLIPS}")
     torch.manual_seed(SEED)
-    module = build().to(work.device, memory_format=torch.channels_last)
+    module = build().to(work.device).to(memory_format=torch.channels_last)
     kind = work.device.split(":")[0]
 
     def step_loss(step: int) -> Tensor:

@@ -24,7 +24,7 @@ from turbo_train.world.judges.common import (
 SEED = 504
 CLIPS = 2000
 BATCH = 48
-STEPS = 900
+STEPS = 700
 RATE = 2e-3
 HELD_CLIPS = 400
 GROUP = 4
@@ -49,9 +49,10 @@ def distort_group(frames: Tensor, kind: int, strength: float) -> Tensor:
     amount = strength ** (1 / 0.7)
     match kind:
         case 0:
-            return frames + torch.randn_like(frames) * (amount * NOISE / 127.5)
+            return frames.add(torch.randn_like(frames), alpha=amount * NOISE / 127.5)
         case 1:
-            return gaussian(frames, max(amount * BLUR, 0.05))
+            blurred: Tensor = gaussian(frames, max(amount * BLUR, 0.05))
+            return blurred
         case 2:
             return torch.lerp(frames, coarse(frames, 2 if strength < 0.5 else 4), strength**0.5)
         case _:
@@ -90,7 +91,7 @@ def train(work: Work) -> Trained:
     """Train (or resume) the image-quality judge."""
     data = pool(work.pools, SEED, CLIPS)
     torch.manual_seed(SEED)
-    module = build().to(work.device, memory_format=torch.channels_last)
+    module = build().to(work.device).to(memory_format=torch.channels_last)
     kind = work.device.split(":")[0]
 
     def step_loss(step: int) -> Tensor:

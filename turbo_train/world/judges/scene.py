@@ -23,7 +23,7 @@ from turbo_train.world.judges.common import (
 SEED = 503
 CLIPS = 2000
 BATCH = 48
-STEPS = 700
+STEPS = 500
 RATE = 3e-3
 HELD_CLIPS = 400
 
@@ -33,7 +33,7 @@ def train(work: Work) -> Trained:
     data = pool(work.pools, SEED, CLIPS)
     labels = torch.tensor([SCENES.index(entry.scene.scene) for entry in data.items])
     torch.manual_seed(SEED)
-    module = build().to(work.device, memory_format=torch.channels_last)
+    module = build().to(work.device).to(memory_format=torch.channels_last)
     kind = work.device.split(":")[0]
 
     def step_loss(step: int) -> Tensor:
