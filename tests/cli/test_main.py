@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from turbo_eval.cli import main as main_module
+from turbo_eval.core import entry
 from turbo_eval.core import errors
 
 ERRORS: list[tuple[BaseException, int]] = [
@@ -38,7 +39,7 @@ def test_user_errors_are_one_line_and_their_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(main_module, "_invoke", _raise(error))
+    monkeypatch.setattr(entry, "_invoke", _raise(error))
     assert main_module.run(["run", "mini"]) == code
     out, err = capsys.readouterr()
     assert out == ""
@@ -49,7 +50,7 @@ def test_user_errors_are_one_line_and_their_code(
     ("error", "code"),
     [
         (KeyboardInterrupt(), 130),
-        (main_module.Terminated(), 143),
+        (entry.Terminated(), 143),
         (errors.Interrupted(signal.SIGINT, 1, 2), 130),
         (errors.Interrupted(signal.SIGTERM, 1, 2), 143),
     ],
@@ -60,7 +61,7 @@ def test_line_to_resume_is_the_last_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(main_module, "_invoke", _raise(error))
+    monkeypatch.setattr(entry, "_invoke", _raise(error))
     assert main_module.run(["run", "mini", "--run", "a folder"]) == code
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.endswith("turbo-eval run mini --run 'a folder'")
@@ -73,7 +74,7 @@ def test_unexpected_error_leaves_a_log_and_three_lines(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(main_module, "_invoke", _raise(ValueError("two\nlines")))
+    monkeypatch.setattr(entry, "_invoke", _raise(ValueError("two\nlines")))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     monkeypatch.delenv("TURBO_EVAL_RUN", raising=False)
@@ -132,7 +133,7 @@ def test_help_and_version_succeed_on_stdout(
 
 
 def _start(code: str) -> subprocess.Popen[str]:
-    program = f"from turbo_eval.cli import main as m\n{code}\nm.main(['run', 'mini'])"
+    program = f"from turbo_eval.core import entry\nfrom turbo_eval.cli import main as m\n{code}\nm.main(['run', 'mini'])"
     return subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
@@ -145,10 +146,10 @@ def _start(code: str) -> subprocess.Popen[str]:
 def test_real_signals_end_with_their_code(number: signal.Signals, code: int) -> None:
     child = _start(
         "import time\n"
-        "def wait(args):\n"
+        "def wait(*args):\n"
         "    print('waiting', flush=True)\n"
         "    time.sleep(60)\n"
-        "m._invoke = wait\n"
+        "entry._invoke = wait\n"
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "waiting\n"
@@ -160,7 +161,7 @@ def test_real_signals_end_with_their_code(number: signal.Signals, code: int) -> 
 
 
 def test_reader_that_leaves_is_no_crash() -> None:
-    child = _start("m._invoke = lambda args: print('x' * 10_000_000) or 0\n")
+    child = _start("entry._invoke = lambda *args: print('x' * 10_000_000) or 0\n")
     assert child.stdout is not None
     child.stdout.read(1)
     child.stdout.close()

@@ -1,0 +1,146 @@
+"""The mini world's own text-to-video system: ModelScope's pipeline class with small networks.
+
+The packaged folder is an ordinary diffusers pipeline (`TextToVideoSDPipeline`), so whatever works
+here works on the large one. `card.json` beside it holds the facts and the checksums; reading them
+imports no tensor library.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turbo_eval.core.errors import PrerequisiteError
+from turbo_eval.core.hashing import blake, file_sha256
+from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
+
+PACKAGED = Path(__file__).resolve().parent.parent / "_weights" / "world"
+CARD = "card.json"
+_DTYPES = {"float32", "float16", "bfloat16"}
+
+
+def load(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> "MiniTextToVideo":
+    """Open a mini system; weights are read and checked when it first draws a clip.
+
+    Args:
+        name: `mini-teacher`.
+        weights_dir: A folder in the packaged layout; the packaged one when None.
+        device: Where the networks run.
+        dtype: `float32`, `float16` or `bfloat16`; sampling noise is float32 whatever this is.
+
+    Raises:
+        PrerequisiteError: The folder holds no card.
+    """
+    return MiniTextToVideo(name, weights_dir or PACKAGED, device=device, dtype=dtype)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of the system in `folder`: facts, training record and `files` (name to sha256).
+
+    Raises:
+        PrerequisiteError: There is no card, or it is not JSON.
+    """
+    path = folder / CARD
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PrerequisiteError(
+            f"no mini weights in {folder}",
+            why=f"{path.name} cannot be read ({error})",
+            fix="reinstall turbo-eval, or train them with `turbo-train world all`",
+        ) from error
+    return card
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare every file of `files` (name to sha256) with what lies in `folder`.
+
+    Raises:
+        PrerequisiteError: A file is missing or differs; it is named.
+    """
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise PrerequisiteError(
+                f"weights file {path} is missing",
+                why="the card lists it",
+                fix="reinstall turbo-eval, or export the weights again",
+            )
+        found = file_sha256(path)
+        if found != wanted:
+            raise PrerequisiteError(
+                f"weights file {path} has a wrong checksum",
+                why=f"sha256 {found[:12]}... instead of {wanted[:12]}...",
+                fix="reinstall turbo-eval, or export the weights again",
+            )
+
+
+class MiniTextToVideo:
+    """A small diffusers text-to-video pipeline that draws 64 x 64 clips (see `TextToVideo`)."""
+
+    def __init__(self, name: str, folder: Path, *, device: str, dtype: str) -> None:
+        self._folder, self._device, self._dtype = folder, device, dtype
+        self._card = read_card(folder)
+        facts = self._card["info"]
+        self._info = ModelInfo(
+            name=name,
+            width=facts["width"],
+            height=facts["height"],
+            frames=facts["frames"],
+            fps=facts["fps"],
+            steps=facts["steps"],
+            guidance=facts["guidance"],
+            weights=dict(self._card["files"]),
+            licence=facts["licence"],
+        )
+        self._pipeline: Any = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the system, from its card."""
+        return self._info
+
+    def fingerprint(self) -> str:
+        """Content key of the weights and of the number format they run in."""
+        files = sorted(self._info.weights.items())
+        return blake(json.dumps([self._info.name, files, self._dtype]).encode())
+
+    def _load(self) -> Any:  # noqa: ANN401 - diffusers pipelines are untyped
+        if self._pipeline is None:
+            import torch
+            from diffusers import TextToVideoSDPipeline
+
+            check_files(self._folder, self._info.weights)
+            pipeline = TextToVideoSDPipeline.from_pretrained(
+                self._folder, torch_dtype=getattr(torch, self._dtype), local_files_only=True
+            )
+            pipeline.set_progress_bar_config(disable=True)
+            self._pipeline = pipeline.to(self._device)
+        return self._pipeline
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
+        """Draw one clip per (prompt, seed): uint8 [B, 8, 64, 64, 3]; see `TextToVideo.generate`."""
+        import torch
+
+        pipeline = self._load()
+        info, channels = self._info, pipeline.unet.config.in_channels
+        size = pipeline.unet.config.sample_size
+        shape = (1, channels, info.frames, size, size)
+        noise = torch.cat(
+            [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        )
+        with torch.inference_mode():
+            result = pipeline(
+                prompt=list(prompts),
+                height=info.height,
+                width=info.width,
+                num_frames=info.frames,
+                num_inference_steps=sampler.steps,
+                guidance_scale=sampler.guidance,
+                latents=noise.to(self._device, getattr(torch, self._dtype)),
+                output_type="np",
+            )
+        clips: Frames = np.rint(np.clip(result.frames, 0, 1) * 255).astype(np.uint8)
+        return clips

@@ -1,0 +1,130 @@
+"""The mini world from nothing: autoencoder, text encoder, teacher, each in its own folder.
+
+A recipe that is run again resumes, or, when it is finished, only loads what it made. The defaults
+are the settings of the shipped weights.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet3DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from turbo_eval.core.errors import PrerequisiteError
+from turbo_eval.core.store import write_json_atomic
+from turbo_train.world import teacher, text, vae
+from turbo_train.world.export import export_teacher, training_record
+
+Say = Callable[[str], None]
+
+VAE_STEPS, VAE_SEED = 6000, 1
+TEXT_STEPS, TEXT_SEED = 700, 2
+TEACHER = teacher.Settings(pool=20_000, image_steps=2500, video_steps=2500, seed=3)
+RECORD = "record.json"
+
+
+def _need(folder: Path, command: str) -> Path:
+    if not (folder / RECORD).is_file():
+        raise PrerequisiteError(
+            f"{folder} holds nothing finished",
+            why="an earlier recipe of the mini world has not run to its end",
+            fix=f"type `turbo-train world {command}` with the same --folder",
+        )
+    return folder
+
+
+def run_vae(folder: Path, *, steps: int = VAE_STEPS, seed: int = VAE_SEED, say: Say) -> None:
+    """Train the autoencoder into `folder`/vae."""
+    target = folder / "vae"
+    model, progress = vae.train(target, steps=steps, seed=seed, say=say)
+    measured = vae.measure(model)
+    say(json.dumps(measured))
+    model.save_pretrained(target / "model")
+    record = training_record(
+        progress,
+        data="frames of the mini world's stream, held-out combinations left out",
+        seed=seed,
+        command=f"turbo-train world vae --steps {steps} --seed {seed}",
+        measured=measured,
+    )
+    write_json_atomic(target / RECORD, record)
+
+
+def run_text(folder: Path, *, steps: int = TEXT_STEPS, seed: int = TEXT_SEED, say: Say) -> None:
+    """Train the tokenizer and the text encoder into `folder`/text."""
+    target = folder / "text"
+    tokenizer, encoder, measured, progress = text.train(target, steps=steps, seed=seed, say=say)
+    say(json.dumps(measured))
+    tokenizer.save_pretrained(target / "tokenizer")
+    encoder.save_pretrained(target / "model")
+    record = training_record(
+        progress,
+        data="captions of the mini world's stream",
+        seed=seed,
+        command=f"turbo-train world text --steps {steps} --seed {seed}",
+        measured=measured,
+    )
+    write_json_atomic(target / RECORD, record)
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """The finished autoencoder of `folder`."""
+    model = AutoencoderKL.from_pretrained(_need(folder / "vae", "vae") / "model")
+    return model.eval()
+
+
+def load_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """The finished tokenizer and text encoder of `folder`."""
+    source = _need(folder / "text", "text")
+    tokenizer = CLIPTokenizer.from_pretrained(source / "tokenizer")
+    return tokenizer, CLIPTextModel.from_pretrained(source / "model").eval()
+
+
+def run_teacher(folder: Path, *, settings: teacher.Settings = TEACHER, say: Say) -> None:
+    """Train the teacher into `folder`/teacher; needs the autoencoder and the text encoder."""
+    target = folder / "teacher"
+    tokenizer, encoder = load_text(folder)
+    unet, progress = teacher.train(target, load_vae(folder), tokenizer, encoder, settings, say=say)
+    unet.save_pretrained(target / "model")
+    record = training_record(
+        progress,
+        data=(
+            f"{settings.pool} clips of the mini world's stream, a fresh caption every time; "
+            f"{settings.image_steps} steps of {teacher.IMAGES} single frames, then "
+            f"{settings.video_steps} steps of {teacher.CLIPS} clips"
+        ),
+        seed=settings.seed,
+        command=(
+            f"turbo-train world teacher --image-steps {settings.image_steps} "
+            f"--video-steps {settings.video_steps} --pool {settings.pool} --seed {settings.seed}"
+        ),
+    )
+    write_json_atomic(target / RECORD, record)
+
+
+def run_export(folder: Path, out: Path, *, measured: dict[str, Any] | None = None) -> None:
+    """Write the finished recipes of `folder` as a packaged system into `out`."""
+    tokenizer, encoder = load_text(folder)
+    source = _need(folder / "teacher", "teacher")
+    records = {
+        part: json.loads((folder / part / RECORD).read_text(encoding="utf-8"))
+        for part in ("vae", "text", "teacher")
+    }
+    export_teacher(
+        out,
+        vae=load_vae(folder),
+        tokenizer=tokenizer,
+        encoder=encoder,
+        unet=UNet3DConditionModel.from_pretrained(source / "model"),
+        training=records,
+        measured=measured or {},
+    )
+
+
+def thread_count(threads: int | None) -> None:
+    """Use `threads` cores for tensor arithmetic (all when None)."""
+    if threads:
+        torch.set_num_threads(threads)
