@@ -25,8 +25,8 @@ ERRORS: list[tuple[BaseException, int]] = [
 ]
 
 
-def _raise(error: BaseException) -> Callable[[list[str]], int]:
-    def invoke(_args: list[str]) -> int:
+def _raise(error: BaseException) -> Callable[..., int]:
+    def invoke(*_args: object) -> int:
         raise error
 
     return invoke
