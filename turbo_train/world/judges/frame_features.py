@@ -36,7 +36,7 @@ from turbo_train.world.stream import item
 SEED = 515
 SCENES = 2000
 BATCH = 20
-STEPS = 500
+STEPS = 400
 RATE = 2e-3
 TEMPERATURE = 0.2
 HELD_CLIPS = 200
