@@ -23,7 +23,7 @@ from turbo_train.world.judges.common import (
 SEED = 514
 CLIPS = 2500
 BATCH = 24
-STEPS = 700
+STEPS = 500
 RATE = 1.5e-3
 HELD_CLIPS = 200
 
