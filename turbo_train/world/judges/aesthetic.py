@@ -31,8 +31,8 @@ from turbo_train.world.render import masks, poses
 SEED = 505
 CLIPS = 2000
 BATCH = 48
-STEPS = 700
-RATE = 2e-3
+STEPS = 800
+RATE = 1.5e-3
 HELD_CLIPS = 400
 CONTRAST, WHOLE, LARGE = 0.45, 0.30, 0.25
 FULL_CONTRAST, FULL_RADIUS = 0.8, 12.0

@@ -63,10 +63,14 @@ def flicker(clip: Frames, level: int, rng: np.random.Generator) -> Frames:
     return _bytes(clip.astype(np.float32) + shift[:, None, None, None])
 
 
-def frozen(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noqa: ARG001
-    """Let the clip stand at its first frame for a third, two thirds or all of its length."""
-    hold = round((len(clip) - 1) * level / 3)
-    return clip[np.maximum(np.arange(len(clip)) - hold, 0)]
+def frozen(clip: Frames, level: int, rng: np.random.Generator) -> Frames:
+    """Repeat the first frame for the whole clip, in level / 3 of all cases.
+
+    A share of clips, not of frames: dynamic degree forgives a clip that moves in a quarter of it.
+    """
+    if rng.random() >= level / 3:
+        return clip.copy()
+    return np.repeat(clip[:1], len(clip), axis=0)
 
 
 def jump(clip: Frames, level: int, rng: np.random.Generator) -> Frames:  # noqa: ARG001
@@ -146,11 +150,11 @@ def corrupt(name: str, scene: Scene, clip: Frames, level: int, seed: int) -> Fra
         raise UsageError(f"no corruption level {level}", fix="choose 0, 1, 2 or 3")
     if level == 0:
         return clip.copy()
+    # Not of the level: a clip that is wrong at one level stays wrong at the next.
+    draw = np.random.default_rng([seed, 22])
     if name in PIXELS:
-        return PIXELS[name](clip, level, np.random.default_rng([seed, level, 21]))
+        return PIXELS[name](clip, level, draw)
     if name in FACTS:
-        # Not of the level: a clip that is wrong at one level stays wrong at the next.
-        draw = np.random.default_rng([seed, 22])
         return (wrong_color if name == "wrong_color" else identity)(scene, level, draw)
     raise unknown("corruption", name, (*PIXELS, *FACTS))
 

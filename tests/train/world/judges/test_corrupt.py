@@ -24,7 +24,7 @@ def test_level_nought_is_the_clip_and_the_same_seed_spoils_alike(name: str) -> N
         assert first.dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", ["noise", "blur", "flicker", "frozen", "identity"])
+@pytest.mark.parametrize("name", ["noise", "blur", "flicker", "identity"])
 def test_each_level_is_further_from_the_clip(name: str) -> None:
     away = [distance(corrupt(name, SCENE, CLIP, level, 5), CLIP) for level in LEVELS]
     assert away == sorted(away)
@@ -48,9 +48,10 @@ def test_jump_only_exchanges_frames_and_worst_leaves_no_neighbours(frames: int) 
         assert gaps == sorted(gaps)
 
 
-def test_wrong_color_changes_more_clips_with_each_level_and_keeps_those_it_changed() -> None:
+@pytest.mark.parametrize("name", ["wrong_color", "frozen"])
+def test_each_level_changes_more_clips_and_keeps_those_it_changed(name: str) -> None:
     changed = [
-        {k for k in range(60) if distance(corrupt("wrong_color", SCENE, CLIP, level, k), CLIP) > 0}
+        {k for k in range(60) if distance(corrupt(name, SCENE, CLIP, level, k), CLIP) > 0}
         for level in LEVELS
     ]
     assert changed[0] == set()
