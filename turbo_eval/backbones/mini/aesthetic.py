@@ -20,7 +20,7 @@ def _plain(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Se
     layer = nn.Conv2d(inside, outside, kernel, stride, kernel // 2)
     # SiLU passes on about 0.36 of the mean square, where a rectifier passes on a half.
     nn.init.normal_(layer.weight, std=(1 / 0.36 / (inside * kernel * kernel)) ** 0.5)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.get_parameter("bias"))
     return nn.Sequential(layer, nn.SiLU())
 
 
