@@ -45,6 +45,20 @@ def vae(
 
 
 @world.command()
+def decoder(
+    folder: Folder = DEFAULT,
+    steps: Annotated[int, typer.Option(min=1)] = 6200,
+    seed: int = 4,
+    threads: Threads = None,
+) -> None:
+    """Train the autoencoder's decoder further; may run beside the teacher."""
+    from turbo_train.world import recipes
+
+    recipes.thread_count(threads)
+    recipes.run_decoder(folder, steps=steps, seed=seed, say=_say)
+
+
+@world.command()
 def text(
     folder: Folder = DEFAULT,
     steps: Annotated[int, typer.Option(min=1)] = 700,

@@ -21,8 +21,9 @@ from turbo_train.world.export import export_teacher, training_record
 Say = Callable[[str], None]
 
 VAE_STEPS, VAE_SEED = 6000, 1
+DECODER_STEPS, DECODER_SEED = 6200, 4
 TEXT_STEPS, TEXT_SEED = 700, 2
-TEACHER = teacher.Settings(pool=20_000, image_steps=2500, video_steps=2500, seed=3)
+TEACHER = teacher.Settings(pool=12_000, image_steps=3000, video_steps=2000, seed=3)
 RECORD = "record.json"
 
 
@@ -70,9 +71,32 @@ def run_text(folder: Path, *, steps: int = TEXT_STEPS, seed: int = TEXT_SEED, sa
     write_json_atomic(target / RECORD, record)
 
 
-def load_vae(folder: Path) -> AutoencoderKL:
-    """The finished autoencoder of `folder`."""
+def run_decoder(
+    folder: Path, *, steps: int = DECODER_STEPS, seed: int = DECODER_SEED, say: Say
+) -> None:
+    """Train the decoder further, for the latents of `folder`/vae, into `folder`/decoder."""
+    target = folder / "decoder"
     model = AutoencoderKL.from_pretrained(_need(folder / "vae", "vae") / "model")
+    progress = vae.polish(model, target, steps=steps, seed=seed, say=say)
+    measured = vae.measure(model)
+    say(json.dumps(measured))
+    model.save_pretrained(target / "model")
+    record = training_record(
+        progress,
+        data="frames of the mini world's stream; encoder frozen",
+        seed=seed,
+        command=f"turbo-train world decoder --steps {steps} --seed {seed}",
+        measured=measured,
+    )
+    write_json_atomic(target / RECORD, record)
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """The finished autoencoder of `folder`, with the polished decoder if there is one."""
+    source = _need(folder / "vae", "vae")
+    if (folder / "decoder" / RECORD).is_file():
+        source = folder / "decoder"
+    model = AutoencoderKL.from_pretrained(source / "model")
     return model.eval()
 
 
@@ -111,7 +135,8 @@ def run_export(folder: Path, out: Path, *, measured: dict[str, Any] | None = Non
     source = _need(folder / "teacher", "teacher")
     records = {
         part: json.loads((folder / part / RECORD).read_text(encoding="utf-8"))
-        for part in ("vae", "text", "teacher")
+        for part in ("vae", "decoder", "text", "teacher")
+        if (folder / part / RECORD).is_file()
     }
     export_teacher(
         out,

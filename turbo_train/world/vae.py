@@ -139,3 +139,31 @@ def train(
     )
     vae.register_to_config(scaling_factor=round(latent_scale(vae, seed), 5))
     return vae, progress
+
+
+def polish(
+    vae: AutoencoderKL,
+    folder: Path,
+    *,
+    steps: int,
+    seed: int,
+    lr: float = 1e-3,
+    say: Callable[[str], None],
+) -> Progress:
+    """Train (or resume) only the decoder: sharper pictures from the same latents.
+
+    The latents do not change, so this can run beside the training of the teacher.
+    """
+    vae.requires_grad_(False)
+    for part in (vae.decoder, vae.post_quant_conv):
+        part.requires_grad_(True)
+    progress = fit(
+        vae,
+        lambda step: loss(vae, *batch(seed, step)),
+        Plan(steps=steps, lr=lr, seed=seed, folder=folder, ema=0.998),
+        say=say,
+        evaluate=measure,
+        evaluate_every=1000,
+    )
+    vae.requires_grad_(True)
+    return progress
