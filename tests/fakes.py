@@ -128,7 +128,9 @@ class FakeBackbone:
         unit = float(level.mean())
         rng = np.random.default_rng(int(clip.content_hash, 16))
         boxes = [{"boxes": [[0, 0, 8, 8], [16, 0, 24, 8]], "labels": ["cube", "ball"]}] * 16
-        captions = [{"labels": ["cube"], "captions": [rng.choice(["red cube", "blue cube"])]}] * 16
+        caption = str(rng.choice(["a red cube", "a blue cube"]))
+        noun = prompt.text.removeprefix("a red ")
+        captions = [{"labels": [noun], "captions": [caption]}] * 16
         table: dict[str, Features] = {
             "frame_features": {"features": level + 0.1},
             "image_text": {
