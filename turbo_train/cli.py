@@ -47,7 +47,7 @@ def vae(
 @world.command()
 def decoder(
     folder: Folder = DEFAULT,
-    steps: Annotated[int, typer.Option(min=1)] = 6200,
+    steps: Annotated[int, typer.Option(min=1)] = 5000,
     seed: int = 4,
     threads: Threads = None,
 ) -> None:

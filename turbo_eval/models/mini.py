@@ -15,6 +15,7 @@ import numpy as np
 from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.core.hashing import blake, file_sha256
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
+from turbo_eval.models.quiet import quiet_libraries
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_weights" / "world"
 CARD = "card.json"
@@ -113,11 +114,12 @@ class MiniTextToVideo:
             from diffusers import TextToVideoSDPipeline
 
             check_files(self._folder, self._info.weights)
-            pipeline = TextToVideoSDPipeline.from_pretrained(
-                self._folder, torch_dtype=getattr(torch, self._dtype), local_files_only=True
-            )
-            pipeline.set_progress_bar_config(disable=True)
-            self._pipeline = pipeline.to(self._device)
+            with quiet_libraries():
+                pipeline = TextToVideoSDPipeline.from_pretrained(
+                    self._folder, local_files_only=True
+                )
+                pipeline.set_progress_bar_config(disable=True)
+                self._pipeline = pipeline.to(self._device, getattr(torch, self._dtype))
         return self._pipeline
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:

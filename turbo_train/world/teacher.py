@@ -168,7 +168,7 @@ class Objective:
         velocity = signal * noise - spread * latents
         with torch.autocast("cpu", torch.bfloat16):
             predicted = self.unet(noisy, times, hidden).sample
-        # Cells with a sprite count more: it fills an eighth of the picture and is what is asked for.
+        # Cells with a sprite count more: it fills an eighth of the picture and is asked for.
         weight = 1 + (SPRITE_WEIGHT - 1) * share
         error: Tensor = (weight * (predicted.float() - velocity).square()).mean()
         return error

@@ -21,6 +21,7 @@ SPRITE_WEIGHT = 3.0
 CHROMA_WEIGHT = 1.0
 KL_WEIGHT = 1e-7
 SCALE_CLIPS = 256
+DISTURBANCE = 0.5
 
 
 def build() -> AutoencoderKL:
@@ -84,10 +85,17 @@ def _edges(picture: Tensor) -> tuple[Tensor, Tensor]:
     return picture.diff(dim=-1), picture.diff(dim=-2)
 
 
-def loss(vae: nn.Module, pixels: Tensor, weight: Tensor) -> Tensor:
-    """Weighted L1 and L2 of pixels, L1 of edges, plus a small KL term; a scalar."""
+def loss(vae: nn.Module, pixels: Tensor, weight: Tensor, blur: float = 0.0) -> Tensor:
+    """Weighted L1 and L2 of pixels, L1 of edges, plus a small KL term; a scalar.
+
+    `blur` disturbs the latents by noise of up to that many of their standard deviations.
+    """
     posterior = vae.encode(pixels).latent_dist  # type: ignore[operator]
-    picture = vae.decode(posterior.sample()).sample  # type: ignore[operator]
+    latents = posterior.sample()
+    if blur:
+        amount = blur * torch.rand(len(latents), 1, 1, 1) * latents.std(dim=(0, 2, 3), keepdim=True)
+        latents = latents + amount * torch.randn_like(latents)
+    picture = vae.decode(latents).sample  # type: ignore[operator]
     gap = picture - pixels
     # The square pulls colours over quickly, the absolute value keeps edges sharp.
     error: Tensor = (weight * (gap.abs() + 2 * gap.square())).mean()
@@ -150,16 +158,17 @@ def polish(
     lr: float = 1e-3,
     say: Callable[[str], None],
 ) -> Progress:
-    """Train (or resume) only the decoder: sharper pictures from the same latents.
+    """Train (or resume) only the decoder: better pictures from the same latents.
 
-    The latents do not change, so this can run beside the training of the teacher.
+    The latents are disturbed, so that the decoder turns what a diffusion model nearly got right
+    into a clean picture. They do not change, so this can run beside the teacher's training.
     """
     vae.requires_grad_(False)
     for part in (vae.decoder, vae.post_quant_conv):
         part.requires_grad_(True)
     progress = fit(
         vae,
-        lambda step: loss(vae, *batch(seed, step)),
+        lambda step: loss(vae, *batch(seed, step), blur=DISTURBANCE),
         Plan(steps=steps, lr=lr, seed=seed, folder=folder, ema=0.998),
         say=say,
         evaluate=measure,

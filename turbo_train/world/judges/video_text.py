@@ -39,7 +39,7 @@ from turbo_train.world.judges.matching import (
 SEED = 512
 CLIPS = 6000
 BATCH = 32
-STEPS = 600
+STEPS = 2400
 RATE = 2e-3
 HELD_CLIPS = 400
 CHOICES = 16
