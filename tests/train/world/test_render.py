@@ -44,7 +44,7 @@ def test_every_scenery_in_every_style_is_a_picture_of_its_own(scene: str, style:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_differ_from_each_other(shape: str) -> None:
     def cover(name: str) -> np.ndarray:
-        return masks(_scene(sprites=(Sprite(name, "red", 31.5, 31.5, 14.0),)))[0, 0]
+        return np.asarray(masks(_scene(sprites=(Sprite(name, "red", 31.5, 31.5, 14.0),)))[0, 0])
 
     mine = cover(shape)
     assert 150 < mine.sum() < 800
