@@ -185,9 +185,7 @@ def add_noise(
     return (alpha * original + sigma * noise).to(original.dtype)
 
 
-def velocity(
-    original: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor
-) -> Tensor:
+def velocity(original: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """The target of v-prediction, alpha noise - sigma x0; arguments as in `add_noise`."""
     alpha, sigma = _alpha_sigma(timesteps, alphas_cumprod, original)
     return alpha * noise - sigma * original

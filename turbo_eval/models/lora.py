@@ -1,0 +1,406 @@
+"""Low-rank adapters with the semantics of T2V-Turbo, on top of peft's layers.
+
+y = W x + dropout(B A x): no alpha / rank factor, dropout on the branch's output and none in 3-D
+convolutions, A drawn from N(0, 1 / rank), B zero, rank at most the smaller side of the layer. Every
+linear layer and every 2-D and 3-D convolution has one (for VideoCrafter2 except for two layers that
+its own tree holds as 1-D convolutions). A released file is a list [B0, A0, B1, A1, ...] without
+names; `released_order` is the order in which it goes through the network.
+
+Source: T2V-Turbo (arXiv 2405.18750), section 4, and the authors' published files.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from turbo_eval.core.errors import ConfigError, InputError, UsageError
+from turbo_eval.models.guidance import add_guidance_projection
+
+DROPOUT: Final = 0.1
+_ADAPTER: Final = "default"
+_KINDS: Final = (nn.Linear, nn.Conv2d, nn.Conv3d)
+_COND_PROJ: Final = "time_embedding.cond_proj"
+
+
+class _DropoutLinear(nn.Linear):
+    """The up projection of a linear layer; dropout acts on what it returns."""
+
+    rate: float
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(super().forward(x), self.rate, self.training)
+
+
+class _DropoutConv2d(nn.Conv2d):
+    """The up projection of a 2-D convolution; dropout acts on what it returns."""
+
+    rate: float
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(super().forward(x), self.rate, self.training)
+
+
+def released_order(model: nn.Module) -> list[str]:
+    """Names of the layers that get an adapter, in the order of released lists.
+
+    It is the network's own `released_order()` where it has one (`VideoCrafterUNet`), else the
+    order in which the modules were registered, which is right for diffusers' UNet of ModelScopeT2V.
+
+    Args:
+        model: A network, with or without adapters.
+    """
+    own = getattr(model, "released_order", None)
+    if callable(own):
+        return list(own())
+    inner = tuple(f"{name}." for name, module in model.named_modules() if _is_adapted(module))
+    return [
+        name
+        for name, module in model.named_modules()
+        if name
+        and (_is_adapted(module) or isinstance(module, _KINDS))
+        and not (inner and name.startswith(inner))
+    ]
+
+
+def _is_adapted(module: nn.Module) -> bool:
+    return isinstance(module, LoraLayer)
+
+
+def _plain(module: nn.Module) -> Any:
+    """The layer itself, below its adapter if it has one."""
+    return module.get_base_layer() if isinstance(module, LoraLayer) else module
+
+
+def _layer_rank(weight: Tensor, rank: int) -> int:
+    return min(rank, weight.shape[0], weight.shape[1])
+
+
+def expected_shapes(
+    model: nn.Module, rank: int
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """Name, shape of B and shape of A of each adapter, in released order.
+
+    Args:
+        model: A network, with or without adapters.
+        rank: The rank asked for; narrow layers get less.
+    """
+    for name in released_order(model):
+        weight = _plain(model.get_submodule(name)).weight
+        low = _layer_rank(weight, rank)
+        ones = (1,) * (weight.ndim - 2)
+        yield name, (weight.shape[0], low, *ones), (low, *weight.shape[1:])
+
+
+def add_lora(model: nn.Module, rank: int, *, dropout: float = DROPOUT) -> nn.Module:
+    """Freeze a network and give every layer of `released_order` a trainable adapter, in place.
+
+    Its output is unchanged at first, since every B is zero. A is drawn from the global generator.
+
+    Args:
+        model: A network without adapters.
+        rank: T2V-Turbo uses 64 for VideoCrafter2 and 32 for ModelScopeT2V.
+        dropout: On the branches of linear layers and 2-D convolutions, in train mode.
+
+    Returns:
+        `model`; only its adapters (`lora_parameters`) require gradients.
+
+    Raises:
+        UsageError: `rank` or `dropout` is out of range.
+        ConfigError: The network has adapters already, or a layer that none is defined for.
+    """
+    if rank < 1:
+        raise UsageError(f"LoRA rank {rank}", fix="choose 1 or more")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"LoRA dropout {dropout}", fix="choose a value from 0 to below 1")
+    if any(_is_adapted(module) for module in model.modules()):
+        raise ConfigError("the network has LoRA adapters already", fix="merge or remove them first")
+    ranks: dict[str, int] = {}
+    for name in released_order(model):
+        layer = model.get_submodule(name)
+        if isinstance(layer, nn.Conv2d | nn.Conv3d) and (
+            layer.groups != 1 or set(layer.dilation) != {1}
+        ):
+            raise ConfigError(f"no LoRA for {name}", why="it is a grouped or dilated convolution")
+        ranks[name] = _layer_rank(_plain(layer).weight, rank)
+    narrow = {f"^{re.escape(name)}$": low for name, low in ranks.items() if low != rank}
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=rank,
+        target_modules="|".join(re.escape(name) for name in ranks),
+        lora_dropout=0.0,
+        bias="none",
+        init_lora_weights="gaussian",
+        rank_pattern=narrow,
+        alpha_pattern=narrow,
+    )
+    inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for name, layer in adapted(model):
+        if layer.r[_ADAPTER] != ranks[name] or layer.scaling[_ADAPTER] != 1.0:
+            raise ConfigError(
+                f"LoRA of {name} has rank {layer.r[_ADAPTER]} and scale {layer.scaling[_ADAPTER]}",
+                why=f"{ranks[name]} and 1 were asked of peft",
+                fix="install a tested version of peft (constraints.txt)",
+            )
+        _drop_output(layer, dropout)
+    for parameter in lora_parameters(model):
+        parameter.requires_grad_(True)
+    return model
+
+
+def _drop_output(layer: Any, rate: float) -> None:
+    """Put dropout behind B, where the authors have it; peft's own stands before A."""
+    up = layer.lora_B[_ADAPTER]
+    new: _DropoutLinear | _DropoutConv2d
+    if isinstance(up, nn.Linear):
+        new = _DropoutLinear(up.in_features, up.out_features, bias=False, device="meta")
+    elif isinstance(up, nn.Conv2d):
+        new = _DropoutConv2d(up.in_channels, up.out_channels, 1, bias=False, device="meta")
+    else:
+        return
+    new.rate, new.weight = rate, up.weight
+    new.train(layer.training)
+    layer.lora_B[_ADAPTER] = new
+
+
+def adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Name and peft layer of every adapter, in released order.
+
+    Raises:
+        ConfigError: A layer of the order has none.
+    """
+    for name in released_order(model):
+        layer = model.get_submodule(name)
+        if not _is_adapted(layer):
+            raise ConfigError(f"{name} has no LoRA adapter", fix="call add_lora first")
+        yield name, layer
+
+
+def _pair(layer: Any) -> tuple[nn.Parameter, nn.Parameter]:
+    return layer.lora_B[_ADAPTER].weight, layer.lora_A[_ADAPTER].weight
+
+
+def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The adapters' weights in the order of released lists: [B0, A0, B1, A1, ...]."""
+    return [weight for _, layer in adapted(model) for weight in _pair(layer)]
+
+
+def named_lora(model: nn.Module) -> dict[str, Tensor]:
+    """The adapters' weights as `LAYER.lora_B.weight` and `LAYER.lora_A.weight`, detached.
+
+    This is what our own files hold: names make the order irrelevant.
+    """
+    found: dict[str, Tensor] = {}
+    for name, layer in adapted(model):
+        up, down = _pair(layer)
+        found[f"{name}.lora_B.weight"] = up.detach()
+        found[f"{name}.lora_A.weight"] = down.detach()
+    return found
+
+
+def load_named_lora(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy weights as `named_lora` gives them into a network with adapters.
+
+    Raises:
+        InputError: A name is missing or left over, or a shape differs; nothing is changed then.
+    """
+    wanted = named_lora(model)
+    odd = sorted(wanted.keys() ^ tensors.keys())
+    if odd:
+        raise InputError(
+            f"the LoRA has {len(odd)} names too many or too few",
+            why=f"such as {', '.join(odd[:3])}",
+            fix="check that it was trained on this network",
+        )
+    for name, target in wanted.items():
+        if tensors[name].shape != target.shape:
+            raise _shape_error(name, tensors[name].shape, target.shape)
+    with torch.no_grad():
+        for name, target in wanted.items():
+            target.copy_(tensors[name])
+
+
+def _shape_error(name: str, found: Sequence[int], wanted: Sequence[int]) -> InputError:
+    return InputError(
+        f"LoRA tensor for {name} has shape {tuple(found)}",
+        why=f"this network needs {tuple(wanted)}",
+        fix="check that the LoRA was trained on this network and that its list is in order",
+    )
+
+
+def _as_list(tensors: Sequence[Tensor] | Mapping[str, Tensor]) -> list[Tensor]:
+    if isinstance(tensors, Mapping):
+        return [tensors[key] for key in sorted(tensors)]
+    return list(tensors)
+
+
+def check_released(
+    model: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]
+) -> list[tuple[str, Tensor, Tensor]]:
+    """Pair a released list with the network's layers.
+
+    Args:
+        model: A network, with or without adapters.
+        tensors: [B0, A0, ...], or a mapping whose sorted keys give that order.
+
+    Returns:
+        Triples of layer, B and A.
+
+    Raises:
+        InputError: Wrong number of tensors, something that is no tensor, or a wrong shape: the
+            first layer where list and network part is named.
+    """
+    given = _as_list(tensors)
+    order = released_order(model)
+    if len(given) != 2 * len(order):
+        raise InputError(
+            f"the LoRA list has {len(given)} tensors",
+            why=f"this network needs {2 * len(order)}, two for each of {len(order)} layers",
+            fix="check that it was trained on this network",
+        )
+    for position, tensor in enumerate(given):
+        if not isinstance(tensor, Tensor) or tensor.ndim < 2:
+            raise InputError(f"entry {position} of the LoRA list is no weight tensor")
+    # Layers differ in width, so the largest rank is the one asked for; narrow layers have less.
+    rank = max(down.shape[0] for down in given[1::2])
+    pairs = []
+    for (name, up_shape, down_shape), up, down in zip(
+        expected_shapes(model, rank), given[::2], given[1::2], strict=True
+    ):
+        if tuple(up.shape) != up_shape:
+            raise _shape_error(f"{name} (up)", up.shape, up_shape)
+        if tuple(down.shape) != down_shape:
+            raise _shape_error(f"{name} (down)", down.shape, down_shape)
+        pairs.append((name, up, down))
+    return pairs
+
+
+@torch.no_grad()
+def load_list(model: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]) -> None:
+    """Copy a released list into a network with adapters; errors as in `check_released`."""
+    pairs = check_released(model, tensors)
+    layers = dict(adapted(model))
+    for name, up, down in pairs:
+        for mine, theirs in zip(_pair(layers[name]), (up, down), strict=True):
+            if mine.shape != theirs.shape:
+                raise _shape_error(name, theirs.shape, mine.shape)
+    for name, up, down in pairs:
+        mine_up, mine_down = _pair(layers[name])
+        mine_up.copy_(up)
+        mine_down.copy_(down)
+
+
+def merged_weight(weight: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """W + B A, with the kernels of a convolution flattened; in the number format of `weight`."""
+    delta = up.float().flatten(1) @ down.float().flatten(1)
+    return (weight.float() + delta.reshape(weight.shape)).to(weight.dtype)
+
+
+@torch.no_grad()
+def merge(model: nn.Module) -> dict[str, Tensor]:
+    """Add every adapter to its layer's weight; the adapters stay in place, but rest.
+
+    A merged layer is evaluated without branch and dropout, so a call costs what the teacher's does.
+
+    Returns:
+        The weights as they were, by layer, for `unmerge`.
+
+    Raises:
+        ConfigError: There are no adapters, or they are merged already.
+    """
+    layers = list(adapted(model))
+    if any(layer.merged for _, layer in layers):
+        raise ConfigError("the LoRA is merged already", fix="call unmerge first")
+    originals: dict[str, Tensor] = {}
+    for name, layer in layers:
+        weight = layer.get_base_layer().weight
+        originals[name] = weight.data
+        up, down = _pair(layer)
+        weight.data = merged_weight(weight.data, up.data, down.data)
+        layer.merged_adapters.append(_ADAPTER)
+    return originals
+
+
+@torch.no_grad()
+def unmerge(model: nn.Module, originals: Mapping[str, Tensor]) -> None:
+    """Undo `merge` to the bit, by putting back the weights that it returned.
+
+    Raises:
+        ConfigError: The LoRA is not merged, or `originals` belongs to another network.
+    """
+    layers = dict(adapted(model))
+    if not all(layer.merged for layer in layers.values()) or layers.keys() != originals.keys():
+        raise ConfigError(
+            "the LoRA cannot be taken out",
+            why="it is not merged, or these weights are another network's",
+        )
+    for name, layer in layers.items():
+        layer.get_base_layer().weight.data = originals[name]
+        layer.merged_adapters.clear()
+
+
+def without_adapters(model: nn.Module) -> nn.Module:
+    """Merge the adapters unless they are, and put the plain layers back, in place.
+
+    Returns:
+        `model` with the module tree and the state-dict names that it had before `add_lora`.
+    """
+    layers = list(adapted(model))
+    if not all(layer.merged for _, layer in layers):
+        merge(model)
+    for name, layer in layers:
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, layer.get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    return model
+
+
+@torch.no_grad()
+def load_released(unet: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]) -> nn.Module:
+    """Merge a released `unet_lora.pt` into a plain teacher, in place.
+
+    The released lists hold the guidance projection's pair but not its base weight, which the
+    authors drew at random and did not save. A teacher without the projection gets one of zeros
+    first; one that has it keeps its base weight.
+
+    Args:
+        unet: `VideoCrafterUNet` or diffusers' `UNet3DConditionModel`, without adapters.
+        tensors: [B0, A0, B1, A1, ...] in the authors' order.
+
+    Returns:
+        `unet` with merged weights and no adapters.
+
+    Raises:
+        InputError: The list does not fit; see `check_released`. The weights are unchanged then.
+    """
+    given = _as_list(tensors)
+    missing = _missing_projection(unet)
+    if missing is not None and len(given) == 2 * (len(released_order(unet)) + 1):
+        pair = given[2 * missing + 1]
+        if isinstance(pair, Tensor) and pair.ndim == 2:
+            add_guidance_projection(unet, int(pair.shape[1]))
+    for name, up, down in check_released(unet, given):
+        weight = unet.get_submodule(name).weight
+        if not isinstance(weight, nn.Parameter):
+            raise ConfigError(f"{name} has no weight to merge into")
+        weight.data = merged_weight(weight.data, up.to(weight.device), down.to(weight.device))
+    return unet
+
+
+def _missing_projection(unet: nn.Module) -> int | None:
+    """Where in the list the pair of the guidance projection would stand; None if it is there."""
+    order = released_order(unet)
+    if _COND_PROJ in order:
+        return None
+    for before in ("time_embedding.fps_embedding.linear_2", "time_embedding.linear_1"):
+        if before in order:
+            return order.index(before) + 1
+    return None

@@ -1,0 +1,320 @@
+"""VideoCrafter2's UNet: diffusers' `UNet3DConditionModel` that also knows the frame rate."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from diffusers import UNet3DConditionModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.embeddings import TimestepEmbedding
+from torch import Tensor, nn
+
+from turbo_eval.core.errors import ConfigError, InputError
+from turbo_eval.models.lvdm_names import Module, attends_of, unet_modules
+
+# Options of lvdm that change the network; only the published values are built here.
+_FIXED: dict[str, Any] = {
+    "transformer_depth": 1,
+    "use_linear": True,
+    "temporal_conv": True,
+    "temporal_attention": True,
+    "temporal_selfatt_only": True,
+    "use_relative_position": False,
+    "use_causal_attention": False,
+    "addition_attention": True,
+    "fps_cond": True,
+}
+_NEEDED = (
+    "in_channels",
+    "out_channels",
+    "model_channels",
+    "attention_resolutions",
+    "num_res_blocks",
+    "channel_mult",
+    "num_head_channels",
+    "context_dim",
+)
+
+
+class Conditions(NamedTuple):
+    """What the network is told beside the timestep and the text.
+
+    Attributes:
+        fps: Sinusoids of the frame rate, [B, C].
+        guidance: Guidance embedding [B, D], or None.
+        motion: v2's motion embedding [B, D], or None.
+    """
+
+    fps: Tensor
+    guidance: Tensor | None
+    motion: Tensor | None
+
+
+class ConditionEmbedding(TimestepEmbedding):
+    """The time MLP, its guidance projection, and a second MLP for the frame rate.
+
+    MLP(t + W_c w) + MLP_fps(fps); with a motion embedding m, W_c w is replaced by
+    combine([W_c w, W_m m]).
+
+    Args:
+        channels: Width of the sinusoids.
+        hidden: Width of the result.
+        guidance_dim: Width of the guidance embedding; None for a teacher.
+        motion_dim: Width of v2's motion embedding; None without.
+    """
+
+    def __init__(
+        self, channels: int, hidden: int, *, guidance_dim: int | None, motion_dim: int | None
+    ) -> None:
+        super().__init__(channels, hidden, cond_proj_dim=guidance_dim)
+        self.fps_embedding = TimestepEmbedding(channels, hidden)
+        self.motion_cond_proj: nn.Linear | None = None
+        self.combine_proj: nn.Linear | None = None
+        if motion_dim is not None:
+            self.motion_cond_proj = nn.Linear(motion_dim, channels, bias=False)
+            self.combine_proj = nn.Linear(2 * channels, channels, bias=False)
+
+    def forward(self, sample: Tensor, condition: Conditions) -> Tensor:
+        """The embedding [B, hidden] of sinusoids of the timestep [B, channels]."""
+        if condition.guidance is not None:
+            term = self.cond_proj(condition.guidance.to(sample.dtype))
+            if self.motion_cond_proj and self.combine_proj and condition.motion is not None:
+                motion = self.motion_cond_proj(condition.motion.to(sample.dtype))
+                term = self.combine_proj(torch.cat([term, motion], dim=1))
+            sample = sample + term
+        embedded: Tensor = super().forward(sample, None)
+        rate: Tensor = self.fps_embedding(condition.fps.to(sample.dtype))
+        return embedded + rate
+
+
+class VideoCrafterUNet(UNet3DConditionModel):
+    """The network of VideoCrafter2 and of its students, over latents [B, 4, F, H, W].
+
+    It is diffusers' network with a frame-rate embedding; attention maps, block names and
+    `save_pretrained` are diffusers'.
+
+    Args:
+        in_channels: Channels of the latents.
+        out_channels: Channels of the prediction.
+        down_block_types: As in `UNet3DConditionModel`.
+        up_block_types: As in `UNet3DConditionModel`.
+        block_out_channels: Width of each level.
+        layers_per_block: Residual blocks per level.
+        cross_attention_dim: Width of the text features.
+        attention_head_dim: Width of a head.
+        time_cond_proj_dim: Width of the guidance embedding, None for a teacher.
+        motion_cond_proj_dim: Width of v2's motion embedding, None without.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        in_channels: int = 4,
+        out_channels: int = 4,
+        down_block_types: tuple[str, ...] = (*("CrossAttnDownBlock3D",) * 3, "DownBlock3D"),
+        up_block_types: tuple[str, ...] = ("UpBlock3D", *("CrossAttnUpBlock3D",) * 3),
+        block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280),
+        layers_per_block: int = 2,
+        cross_attention_dim: int = 1024,
+        attention_head_dim: int = 64,
+        time_cond_proj_dim: int | None = None,
+        motion_cond_proj_dim: int | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            down_block_types=down_block_types,
+            up_block_types=up_block_types,
+            block_out_channels=block_out_channels,
+            layers_per_block=layers_per_block,
+            cross_attention_dim=cross_attention_dim,
+            attention_head_dim=attention_head_dim,
+        )
+        channels = block_out_channels[0]
+        self.time_embedding = ConditionEmbedding(
+            channels,
+            4 * channels,
+            guidance_dim=time_cond_proj_dim,
+            motion_dim=motion_cond_proj_dim,
+        )
+        self.register_to_config(
+            time_cond_proj_dim=time_cond_proj_dim, motion_cond_proj_dim=motion_cond_proj_dim
+        )
+
+    def released_modules(self) -> list[Module]:
+        """The network's modules in lvdm's order of registration."""
+        widths = list(self.config.block_out_channels)
+        return unet_modules(
+            multipliers=[width // widths[0] for width in widths],
+            layers=self.config.layers_per_block,
+            attends=["CrossAttn" in kind for kind in self.config.down_block_types],
+            guidance=self.time_embedding.cond_proj is not None,
+            motion=self.time_embedding.motion_cond_proj is not None,
+        )
+
+    def released_order(self) -> list[str]:
+        """Names of the modules that a released LoRA list has pairs for, in its order.
+
+        v2's motion projections have none: v2 trains all weights.
+        """
+        left_out = {"motion_cond_proj", "combine_proj"}
+        return [m.ours for m in self.released_modules() if m.wrapped and m.lvdm not in left_out]
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        encoder_hidden_states: Tensor,
+        fps: int | Tensor = 16,
+        timestep_cond: Tensor | None = None,
+        motion_cond: Tensor | None = None,
+        return_dict: bool = True,
+        **options: Any,
+    ) -> Any:
+        """Predict the noise in latents.
+
+        Args:
+            sample: z_t, [B, C, F, H, W].
+            timestep: Training step, a number or int64 [B].
+            encoder_hidden_states: Text features [B, L, D].
+            fps: Frames per second, one number or integers [B].
+            timestep_cond: Guidance embedding [B, D] (`guidance_embedding`), None for a teacher.
+            motion_cond: v2's embedding of the motion guidance scale [B, D], None without.
+            return_dict: False returns a tuple of one tensor.
+            **options: Passed to `UNet3DConditionModel.forward`.
+
+        Returns:
+            `UNet3DConditionOutput` with `sample` [B, C, F, H, W].
+
+        Raises:
+            ConfigError: An embedding is given that this network has no projection for.
+        """
+        embedding = self.time_embedding
+        for given, layer, name in (
+            (timestep_cond, embedding.cond_proj, "guidance"),
+            (motion_cond, embedding.motion_cond_proj, "motion"),
+        ):
+            if given is not None and layer is None:
+                raise ConfigError(
+                    f"this network has no projection for a {name} embedding",
+                    why="it is a teacher, or its weights were loaded as one's",
+                    fix="load a student, or leave the embedding out",
+                )
+        rates = torch.as_tensor(fps, device=sample.device).expand(len(sample))
+        conditions = Conditions(self.time_proj(rates), timestep_cond, motion_cond)
+        return super().forward(
+            sample,
+            timestep,
+            encoder_hidden_states,
+            timestep_cond=conditions,
+            return_dict=return_dict,
+            **options,
+        )
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    missing = [key for key in _NEEDED if key not in config]
+    if missing:
+        raise ConfigError(
+            f"the UNet's configuration lacks {', '.join(missing)}",
+            fix="give the unet_config part of VideoCrafter2's configuration",
+        )
+    for key, wanted in _FIXED.items():
+        if config.get(key, wanted) != wanted:
+            raise ConfigError(
+                f"{key}={config[key]!r} in the UNet's configuration",
+                why=f"VideoCrafter2 has {wanted!r}, and nothing else is built here",
+            )
+
+
+def _width(state: Mapping[str, Tensor], key: str, configured: int | None) -> int | None:
+    return int(state[key].shape[1]) if key in state else configured
+
+
+def rename_unet(state: Mapping[str, Tensor], modules: list[Module]) -> dict[str, Tensor]:
+    """Tensors of lvdm under our names.
+
+    Args:
+        state: Tensors by lvdm's names, without the prefix `model.diffusion_model.`.
+        modules: From `unet_modules`.
+
+    Raises:
+        InputError: A tensor is missing or left over; the first three are named.
+    """
+    renamed: dict[str, Tensor] = {}
+    left, missing = set(state), []
+    for module in modules:
+        weight = f"{module.lvdm}.weight"
+        if weight not in state:
+            missing.append(weight)
+        for part in ("weight", "bias"):
+            key = f"{module.lvdm}.{part}"
+            if key in left:
+                left.remove(key)
+                tensor = state[key]
+                squeeze = module.squeeze and part == "weight"
+                renamed[f"{module.ours}.{part}"] = tensor.squeeze(-1) if squeeze else tensor
+    for what, names in (("lacks", missing), ("has unknown", sorted(left))):
+        if names:
+            raise InputError(
+                f"the UNet's checkpoint {what} {len(names)} tensors",
+                why=f"such as {', '.join(names[:3])}",
+                fix="check that it is a VideoCrafter2 checkpoint of this configuration",
+            )
+    return renamed
+
+
+def unet_from_lvdm(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> VideoCrafterUNet:
+    """Build the network from lvdm's weights.
+
+    A guidance projection that the configuration asks for and the checkpoint lacks (the published
+    teacher's) starts at zero, so the network stays the teacher until it is trained. Widths of the
+    projections are those of the weights where there are weights.
+
+    Args:
+        state_dict: Tensors by lvdm's names, without a prefix.
+        config: lvdm's UNet configuration (`model_channels`, `channel_mult`, ...).
+
+    Returns:
+        The network in eval mode, in the number format of the tensors.
+
+    Raises:
+        ConfigError: An option is missing or is not one of VideoCrafter2's.
+        InputError: Tensors are missing, left over or of another shape.
+    """
+    _check_config(config)
+    guidance = _width(state_dict, "time_cond_proj.weight", config.get("time_cond_proj_dim"))
+    motion = _width(state_dict, "motion_cond_proj.weight", config.get("motion_cond_proj_dim"))
+    attends = attends_of(config)
+    with torch.device("meta"):
+        unet: VideoCrafterUNet = VideoCrafterUNet(
+            in_channels=config["in_channels"],
+            out_channels=config["out_channels"],
+            down_block_types=tuple("CrossAttnDownBlock3D" if a else "DownBlock3D" for a in attends),
+            up_block_types=tuple(
+                "CrossAttnUpBlock3D" if a else "UpBlock3D" for a in reversed(attends)
+            ),
+            block_out_channels=tuple(config["model_channels"] * m for m in config["channel_mult"]),
+            layers_per_block=config["num_res_blocks"],
+            cross_attention_dim=config["context_dim"],
+            attention_head_dim=config["num_head_channels"],
+            time_cond_proj_dim=guidance,
+            motion_cond_proj_dim=motion,
+        )
+    tensors = dict(state_dict)
+    if guidance is not None and "time_cond_proj.weight" not in tensors:
+        example = tensors.get("time_embed.0.weight", torch.empty(0))
+        tensors["time_cond_proj.weight"] = example.new_zeros(config["model_channels"], guidance)
+    renamed = rename_unet(tensors, unet.released_modules())
+    for name, parameter in unet.named_parameters():
+        if name not in renamed or renamed[name].shape != parameter.shape:
+            found = tuple(renamed[name].shape) if name in renamed else "missing"
+            raise InputError(
+                f"{name} of the UNet is {found}",
+                why=f"the configuration asks for {tuple(parameter.shape)}",
+                fix="check that checkpoint and configuration belong together",
+            )
+    # Copies, so that a teacher and a student built from one checkpoint share no memory.
+    unet.load_state_dict({k: v.clone() for k, v in renamed.items()}, strict=True, assign=True)
+    unet.eval()
+    return unet
