@@ -17,6 +17,7 @@ from turbo_eval.config import RunConfig, environment_name
 from turbo_eval.config.resolve import OTHER_VARIABLES
 from turbo_eval.metrics.normalise import VBENCH_BOUNDS, WEIGHTS
 from turbo_eval.metrics.registry import all_metrics
+from turbo_eval.models.mini import PACKAGED, read_card
 
 if TYPE_CHECKING:
     # Annotations only: Typer keeps click's classes in a private module.
@@ -55,7 +56,12 @@ def main(args: list[str]) -> int:
 
 def pages() -> dict[str, str]:
     """Name and text of every generated page."""
-    made = {"cli.md": cli_page(), "metrics.md": metrics_page(), "environment.md": settings_page()}
+    made = {
+        "cli.md": cli_page(),
+        "metrics.md": metrics_page(),
+        "environment.md": settings_page(),
+        "mini-teacher.md": teacher_page(),
+    }
     return {name: "\n".join([NOTE, "", *lines]) + "\n" for name, lines in made.items()}
 
 
@@ -154,6 +160,62 @@ def settings_page() -> list[str]:
     others = [[f"`{name}`", meaning] for name, meaning in OTHER_VARIABLES.items()]
     others.append(["`NO_COLOR`", "Set to anything: no colour in the output."])
     return lines + list(_table(["variable", "meaning"], others))
+
+
+def teacher_page() -> list[str]:
+    """The card of the shipped mini teacher as a page."""
+    card = read_card(PACKAGED)
+    info, measured = card["info"], card["measured"]
+    lines = [
+        "# The mini teacher",
+        "",
+        f"{card['description']} Licence {info['licence']}.",
+        f"Clips of {info['frames']} frames of {info['width']} x {info['height']} pixels at "
+        f"{info['fps']:g} a second; {info['steps']} DDIM steps with guidance {info['guidance']:g}.",
+        "",
+        "## What it draws",
+        "",
+    ]
+    if measured:
+        lines += [
+            f"Clips of {measured['prompts']} held-out prompts (stream {measured['seed']}), "
+            f"{measured['steps']} steps, guidance {measured['guidance']:g}, read by the mini judges "
+            "(`turbo-train world measure --save`); 95% intervals are Wilson's.",
+            "",
+            *_table(
+                ["stated fact", "found", "95% interval", "n"],
+                [
+                    [
+                        name,
+                        f"{one['value']:.3f}",
+                        f"{one['low']:.3f} to {one['high']:.3f}",
+                        one["n"],
+                    ]
+                    for name, one in measured.items()
+                    if isinstance(one, dict)
+                ],
+            ),
+        ]
+    lines += ["", "## How it was trained", ""]
+    for part, record in card["training"].items():
+        size = card["parameters"].get({"text": "text_encoder", "teacher": "unet"}.get(part, part))
+        lines += [
+            f"**{part}**" + (f", {size:,} parameters" if size else "") + f": `{record['command']}`",
+            "",
+            f"{record['data']}. {record['steps']} steps, seed {record['seed']}, "
+            f"{record['seconds']:.0f} s on {record['device']}.",
+            "",
+        ]
+        curve = record["loss"]
+        chosen = curve[:: max(1, len(curve) // 8)]
+        lines += [
+            *_table(
+                ["step", *(str(step) for step, _ in chosen)],
+                [["loss", *(f"{value:.3f}" for _, value in chosen)]],
+            ),
+            "",
+        ]
+    return lines
 
 
 def _default(field: Any) -> str:

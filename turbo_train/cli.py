@@ -16,6 +16,7 @@ app.add_typer(world, name="world")
 Folder = Annotated[
     Path, typer.Option(help="Working folder: checkpoints and finished parts.", file_okay=False)
 ]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default.", min=1)]
 Out = Annotated[Path | None, typer.Option(help="Where to write; the package's own by default.")]
 DEFAULT = Path("runs/world")
@@ -35,13 +36,14 @@ def vae(
     folder: Folder = DEFAULT,
     steps: Annotated[int, typer.Option(min=1)] = 6000,
     seed: int = 1,
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train the autoencoder (resumes; run the same command again after a stop)."""
     from turbo_train.world import recipes
 
     recipes.thread_count(threads)
-    recipes.run_vae(folder, steps=steps, seed=seed, say=_say)
+    recipes.run_vae(folder, steps=steps, seed=seed, device=device, say=_say)
 
 
 @world.command()
@@ -49,13 +51,14 @@ def decoder(
     folder: Folder = DEFAULT,
     steps: Annotated[int, typer.Option(min=1)] = 5000,
     seed: int = 4,
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train the autoencoder's decoder further; may run beside the teacher."""
     from turbo_train.world import recipes
 
     recipes.thread_count(threads)
-    recipes.run_decoder(folder, steps=steps, seed=seed, say=_say)
+    recipes.run_decoder(folder, steps=steps, seed=seed, device=device, say=_say)
 
 
 @world.command()
@@ -63,13 +66,14 @@ def text(
     folder: Folder = DEFAULT,
     steps: Annotated[int, typer.Option(min=1)] = 700,
     seed: int = 2,
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train the tokenizer and the text encoder."""
     from turbo_train.world import recipes
 
     recipes.thread_count(threads)
-    recipes.run_text(folder, steps=steps, seed=seed, say=_say)
+    recipes.run_text(folder, steps=steps, seed=seed, device=device, say=_say)
 
 
 @world.command()
@@ -79,6 +83,7 @@ def teacher(
     video_steps: Annotated[int | None, typer.Option(min=0)] = None,
     pool: Annotated[int | None, typer.Option(min=16)] = None,
     seed: int | None = None,
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train the teacher: single frames first, then clips."""
@@ -90,14 +95,14 @@ def teacher(
     given = {"image_steps": image_steps, "video_steps": video_steps, "pool": pool, "seed": seed}
     changed = {key: value for key, value in given.items() if value is not None}
     settings = replace(recipes.TEACHER, **changed)
-    recipes.run_teacher(folder, settings=settings, say=_say)
+    recipes.run_teacher(folder, settings=settings, device=device, say=_say)
 
 
 @world.command()
 def judges(
     folder: Folder = DEFAULT,
     only: Annotated[list[str] | None, typer.Option(help="A part; repeatable.")] = None,
-    device: str = "cpu",
+    device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train the mini judges into the package, with their cards."""

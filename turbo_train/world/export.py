@@ -34,8 +34,14 @@ def scheduler() -> DDIMScheduler:
     )
 
 
+def _device_name(device: str) -> str:
+    if device == "cpu":
+        return f"CPU ({platform.machine()})"
+    return torch.cuda.get_device_name(device)
+
+
 def training_record(
-    progress: Progress, *, data: str, seed: int, command: str, **extra: object
+    progress: Progress, *, data: str, seed: int, command: str, device: str = "cpu", **extra: object
 ) -> dict[str, Any]:
     """What a card says about one training run: data, steps, seed, command, device, time, curve."""
     curve = progress.losses
@@ -45,7 +51,7 @@ def training_record(
         "steps": progress.step,
         "seed": seed,
         "command": command,
-        "device": f"CPU, {platform.machine()}, torch {torch.__version__}",
+        "device": f"{_device_name(device)}, torch {torch.__version__}",
         "seconds": round(progress.seconds, 1),
         "loss": curve[::every] + (curve[-1:] if (len(curve) - 1) % every else []),
         **extra,

@@ -92,7 +92,7 @@ def fit(
     optimiser = torch.optim.AdamW(weights, lr=plan.lr, weight_decay=plan.weight_decay)
     progress = Progress()
     if path.exists():
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, weights_only=True, map_location=weights[0].device)
         module.load_state_dict(saved["module"])
         optimiser.load_state_dict(saved["optimiser"])
         for mine, old in zip(average, saved["average"], strict=True):

@@ -37,15 +37,18 @@ def _need(folder: Path, command: str) -> Path:
     return folder
 
 
-def run_vae(folder: Path, *, steps: int = VAE_STEPS, seed: int = VAE_SEED, say: Say) -> None:
+def run_vae(
+    folder: Path, *, steps: int = VAE_STEPS, seed: int = VAE_SEED, device: str = "cpu", say: Say
+) -> None:
     """Train the autoencoder into `folder`/vae."""
     target = folder / "vae"
-    model, progress = vae.train(target, steps=steps, seed=seed, say=say)
+    model, progress = vae.train(target, steps=steps, seed=seed, device=device, say=say)
     measured = vae.measure(model)
     say(json.dumps(measured))
     model.save_pretrained(target / "model")
     record = training_record(
         progress,
+        device=device,
         data="frames of the mini world's stream, held-out combinations left out",
         seed=seed,
         command=f"turbo-train world vae --steps {steps} --seed {seed}",
@@ -54,15 +57,20 @@ def run_vae(folder: Path, *, steps: int = VAE_STEPS, seed: int = VAE_SEED, say: 
     write_json_atomic(target / RECORD, record)
 
 
-def run_text(folder: Path, *, steps: int = TEXT_STEPS, seed: int = TEXT_SEED, say: Say) -> None:
+def run_text(
+    folder: Path, *, steps: int = TEXT_STEPS, seed: int = TEXT_SEED, device: str = "cpu", say: Say
+) -> None:
     """Train the tokenizer and the text encoder into `folder`/text."""
     target = folder / "text"
-    tokenizer, encoder, measured, progress = text.train(target, steps=steps, seed=seed, say=say)
+    tokenizer, encoder, measured, progress = text.train(
+        target, steps=steps, seed=seed, device=device, say=say
+    )
     say(json.dumps(measured))
     tokenizer.save_pretrained(target / "tokenizer")
     encoder.save_pretrained(target / "model")
     record = training_record(
         progress,
+        device=device,
         data="captions of the mini world's stream",
         seed=seed,
         command=f"turbo-train world text --steps {steps} --seed {seed}",
@@ -72,17 +80,23 @@ def run_text(folder: Path, *, steps: int = TEXT_STEPS, seed: int = TEXT_SEED, sa
 
 
 def run_decoder(
-    folder: Path, *, steps: int = DECODER_STEPS, seed: int = DECODER_SEED, say: Say
+    folder: Path,
+    *,
+    steps: int = DECODER_STEPS,
+    seed: int = DECODER_SEED,
+    device: str = "cpu",
+    say: Say,
 ) -> None:
     """Train the decoder further, for the latents of `folder`/vae, into `folder`/decoder."""
     target = folder / "decoder"
-    model = AutoencoderKL.from_pretrained(_need(folder / "vae", "vae") / "model")
+    model = AutoencoderKL.from_pretrained(_need(folder / "vae", "vae") / "model").to(device)
     progress = vae.polish(model, target, steps=steps, seed=seed, say=say)
     measured = vae.measure(model)
     say(json.dumps(measured))
     model.save_pretrained(target / "model")
     record = training_record(
         progress,
+        device=device,
         data="frames of the mini world's stream; encoder frozen",
         seed=seed,
         command=f"turbo-train world decoder --steps {steps} --seed {seed}",
@@ -107,14 +121,19 @@ def load_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
     return tokenizer, CLIPTextModel.from_pretrained(source / "model").eval()
 
 
-def run_teacher(folder: Path, *, settings: teacher.Settings = TEACHER, say: Say) -> None:
+def run_teacher(
+    folder: Path, *, settings: teacher.Settings = TEACHER, device: str = "cpu", say: Say
+) -> None:
     """Train the teacher into `folder`/teacher; needs the autoencoder and the text encoder."""
     target = folder / "teacher"
     tokenizer, encoder = load_text(folder)
-    unet, progress = teacher.train(target, load_vae(folder), tokenizer, encoder, settings, say=say)
+    unet, progress = teacher.train(
+        target, load_vae(folder).to(device), tokenizer, encoder.to(device), settings, say=say
+    )
     unet.save_pretrained(target / "model")
     record = training_record(
         progress,
+        device=device,
         data=(
             f"{settings.pool} clips of the mini world's stream, a fresh caption every time; "
             f"{settings.image_steps} steps of {teacher.IMAGES} single frames, then "

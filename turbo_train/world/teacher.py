@@ -85,9 +85,9 @@ def latent_pool(
         for start in range(0, clips, 32):
             stack = np.stack([item(seed, k).clip() for k in range(start, min(start + 32, clips))])
             pixels = torch.from_numpy(stack).flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1
-            with torch.autocast("cpu", torch.bfloat16):
-                mean = vae.encode(pixels).latent_dist.mean.float() * scale
-            result[start : start + len(stack)] = mean.unflatten(0, (-1, FRAMES)).numpy()
+            with torch.autocast(vae.device.type, torch.bfloat16):
+                mean = vae.encode(pixels.to(vae.device)).latent_dist.mean.float() * scale
+            result[start : start + len(stack)] = mean.unflatten(0, (-1, FRAMES)).cpu().numpy()
             if start % 3200 == 0:
                 say(f"latent clips: {start} of {clips}")
         temporary = path.with_suffix(".tmp.npy")
@@ -166,8 +166,10 @@ class Objective:
         spread = (1 - self.alphas[times]).sqrt()[:, None, None, None, None]
         noisy = signal * latents + spread * noise
         velocity = signal * noise - spread * latents
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted = self.unet(noisy, times, hidden).sample
+        device = hidden.device
+        noisy, velocity, share = noisy.to(device), velocity.to(device), share.to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            predicted = self.unet(noisy, times.to(device), hidden).sample
         # Cells with a sprite count more: it fills an eighth of the picture and is asked for.
         weight = 1 + (SPRITE_WEIGHT - 1) * share
         error: Tensor = (weight * (predicted.float() - velocity).square()).mean()
@@ -183,13 +185,13 @@ def train(
     *,
     say: Callable[[str], None],
 ) -> tuple[UNet3DConditionModel, Progress]:
-    """Train (or resume) the teacher in `folder` on a cached pool of latents."""
+    """Train (or resume) the teacher in `folder` on a cached pool, where the encoders are."""
     pool = latent_pool(
         vae, folder, clips=settings.pool, seed=settings.seed + POOL_SEED_OFFSET, say=say
     )
     sprites = sprite_share(folder, clips=settings.pool, seed=settings.seed + POOL_SEED_OFFSET)
     torch.manual_seed(settings.seed)
-    unet = build()
+    unet = build().to(encoder.device)
     progress = fit(
         unet,
         Objective(unet, tokenizer, encoder.eval(), pool, sprites, settings),

@@ -108,7 +108,8 @@ def encode(tokenizer: CLIPTokenizer, encoder: nn.Module, texts: Sequence[str]) -
     ids = tokenizer(
         list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
     ).input_ids
-    return encoder(ids).last_hidden_state  # type: ignore[no-any-return]
+    device = next(encoder.parameters()).device
+    return encoder(ids.to(device)).last_hidden_state  # type: ignore[no-any-return]
 
 
 class FactReader(nn.Module):
@@ -132,23 +133,33 @@ def measure(reader: FactReader, tokenizer: CLIPTokenizer, seed: int = 990_002) -
     entries = [item(seed, k, held=True) for k in range(512)]
     wanted = targets(entries)
     logits = reader(encode(tokenizer, reader.encoder, [e.caption for e in entries]))
+    logits = {key: value.cpu() for key, value in logits.items()}
     right = torch.stack([logits[key].argmax(1) == wanted[key] for key in FACTS])
     return {"facts": float(right.float().mean()), "captions": float(right.all(0).float().mean())}
 
 
 def train(
-    folder: Path, *, steps: int, seed: int, lr: float = 1e-3, say: Callable[[str], None]
+    folder: Path,
+    *,
+    steps: int,
+    seed: int,
+    lr: float = 1e-3,
+    device: str = "cpu",
+    say: Callable[[str], None],
 ) -> tuple[CLIPTokenizer, CLIPTextModel, dict[str, float], Progress]:
     """Train (or resume) the text encoder in `folder`; also returns its accuracy."""
     tokenizer = build_tokenizer(seed)
     torch.manual_seed(seed)
-    reader = FactReader(build_encoder(tokenizer))
+    reader = FactReader(build_encoder(tokenizer)).to(device)
 
     def loss(step: int) -> Tensor:
         entries = [item(seed, step * BATCH + k) for k in range(BATCH)]
         logits = reader(encode(tokenizer, reader.encoder, [e.caption for e in entries]))
         wanted = targets(entries)
-        losses = [nn.functional.cross_entropy(logits[key], wanted[key]) for key in FACTS]
+        losses = [
+            nn.functional.cross_entropy(logits[key], wanted[key].to(logits[key].device))
+            for key in FACTS
+        ]
         return torch.stack(losses).sum()
 
     plan = Plan(steps=steps, lr=lr, seed=seed, folder=folder, ema=0.99, report_every=100)

@@ -90,10 +90,13 @@ def loss(vae: nn.Module, pixels: Tensor, weight: Tensor, blur: float = 0.0) -> T
 
     `blur` disturbs the latents by noise of up to that many of their standard deviations.
     """
+    device = next(vae.parameters()).device
+    pixels, weight = pixels.to(device), weight.to(device)
     posterior = vae.encode(pixels).latent_dist  # type: ignore[operator]
     latents = posterior.sample()
     if blur:
-        amount = blur * torch.rand(len(latents), 1, 1, 1) * latents.std(dim=(0, 2, 3), keepdim=True)
+        amount = blur * torch.rand(len(latents), 1, 1, 1).to(device)
+        amount = amount * latents.std(dim=(0, 2, 3), keepdim=True)
         latents = latents + amount * torch.randn_like(latents)
     picture = vae.decode(latents).sample  # type: ignore[operator]
     gap = picture - pixels
@@ -113,7 +116,7 @@ def loss(vae: nn.Module, pixels: Tensor, weight: Tensor, blur: float = 0.0) -> T
 @torch.no_grad()
 def measure(vae: AutoencoderKL, seed: int = 990_001, clips: int = 64) -> dict[str, float]:
     """Reconstruction on clips that training never saw: mean absolute error (0..255) and PSNR."""
-    pixels, weight = batch(seed, 0, clips)
+    pixels, weight = (part.to(vae.device) for part in batch(seed, 0, clips))
     picture = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
     error = (picture - pixels) * 127.5
     sprite = weight > 1
@@ -128,15 +131,21 @@ def measure(vae: AutoencoderKL, seed: int = 990_001, clips: int = 64) -> dict[st
 def latent_scale(vae: AutoencoderKL, seed: int) -> float:
     """1 / standard deviation of the latents, so that the diffusion sees unit variance."""
     pixels, _ = batch(seed, 7_000_000, SCALE_CLIPS)
-    return float(1 / vae.encode(pixels).latent_dist.mean.std())
+    return float(1 / vae.encode(pixels.to(vae.device)).latent_dist.mean.std())
 
 
 def train(
-    folder: Path, *, steps: int, seed: int, lr: float = 1e-3, say: Callable[[str], None]
+    folder: Path,
+    *,
+    steps: int,
+    seed: int,
+    lr: float = 1e-3,
+    device: str = "cpu",
+    say: Callable[[str], None],
 ) -> tuple[AutoencoderKL, Progress]:
     """Train (or resume) the autoencoder in `folder`."""
     torch.manual_seed(seed)
-    vae = build()
+    vae = build().to(device)
     progress = fit(
         vae,
         lambda step: loss(vae, *batch(seed, step)),
