@@ -5,6 +5,7 @@ import pytest
 
 from tests import fakes
 from turbo_eval.backbones import Judges, load_judges, require
+from turbo_eval.backbones.mini import MiniPart
 from turbo_eval.backbones.pixels import Pixels, frame_mae
 from turbo_eval.core.errors import UsageError
 from turbo_eval.core.records import Prompt
@@ -24,6 +25,14 @@ def test_frame_mae_of_known_frames() -> None:
 def test_unknown_judges_suggest_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="mini"):
         load_judges("minni")
+
+
+def test_the_mini_judges_run_on_the_device_of_the_run() -> None:
+    for device in ("cpu", "cuda:1"):
+        parts = load_judges("mini", device=device).parts
+        assert {part.device for part in parts.values() if isinstance(part, MiniPart)} == {device}
+    # The device decides where, not what: features made on another device count as finished.
+    assert load_judges("mini", device="cuda").key == load_judges("mini").key
 
 
 def test_a_missing_part_is_named() -> None:

@@ -1,13 +1,13 @@
 """Named sets of judges: which backbone plays which part, and how their scores are normalised.
 
 Third parties add sets by the entry-point group `turbo_eval.judges` or by `TURBO_EVAL_PLUGINS`
-(turbo_eval.core.plugins); what they register is a function without arguments that returns
-`Judges`.
+(turbo_eval.core.plugins); what they register is a function with the signature of `JudgesFactory`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from turbo_eval.backbones.protocol import ROLES, Backbone, BackboneInfo
 from turbo_eval.core.errors import UsageError
@@ -47,9 +47,19 @@ class Judges:
         return f"{self.name}@{content_key('judges', facts)}"
 
 
-REGISTRY: Registry[Callable[[], Judges]] = Registry(
-    "set of judges", entry_points="turbo_eval.judges"
-)
+class JudgesFactory(Protocol):
+    """Makes a set of judges; cheap, reads no weights."""
+
+    def __call__(self, *, device: str) -> Judges:
+        """Make the set.
+
+        Args:
+            device: Where its networks run: `cpu`, `cuda`, `cuda:N` or `mps`.
+        """
+        ...
+
+
+REGISTRY: Registry[JudgesFactory] = Registry("set of judges", entry_points="turbo_eval.judges")
 REGISTRY.add("mini", "turbo_eval.backbones.judges:mini_judges")
 
 BACKBONES: Registry[Callable[[], Backbone]] = Registry(
@@ -64,17 +74,19 @@ def judge_names() -> list[str]:
     return REGISTRY.names()
 
 
-def load_judges(name: str) -> Judges:
+def load_judges(name: str, *, device: str = "cpu") -> Judges:
     """Return a set of judges; its weights are read when it first looks at a clip.
 
     Args:
         name: A registered name, such as `mini`.
+        device: Where its networks run: `cpu`, `cuda`, `cuda:N` or `mps`. It is no part of the
+            judges' key.
 
     Raises:
         UsageError: No such set; the nearest names are suggested.
     """
     load_plugins()
-    return REGISTRY.get(name)()
+    return REGISTRY.get(name)(device=device)
 
 
 def require(judges: Judges, role: str) -> Backbone:
@@ -92,12 +104,16 @@ def require(judges: Judges, role: str) -> Backbone:
     return judges.parts[role]
 
 
-def mini_judges() -> Judges:
-    """Return the judges of the mini world: small networks trained on it, never VBench's."""
+def mini_judges(*, device: str = "cpu") -> Judges:
+    """Return the judges of the mini world: small networks trained on it, never VBench's.
+
+    Args:
+        device: Where the networks run; plain pixel differences stay on the CPU.
+    """
     from turbo_eval.backbones import mini
 
     parts: dict[str, Backbone] = {"pixels": BACKBONES.get("pixels")()}
-    parts |= {role: mini.load_part(role) for role in mini.PARTS}
+    parts |= {role: mini.load_part(role, device) for role in mini.PARTS}
     return Judges(
         "mini",
         parts,

@@ -11,7 +11,13 @@ from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
 from turbo_eval.backbones import Judges, load_judges
 from turbo_eval.cli.options import with_defaults
 from turbo_eval.config import ModelConfig, RunConfig, resolve
-from turbo_eval.core.errors import ConfigError, PartialFailure, ThresholdError, UsageError
+from turbo_eval.core.errors import (
+    ConfigError,
+    PartialFailure,
+    PrerequisiteError,
+    ThresholdError,
+    UsageError,
+)
 from turbo_eval.core.hashing import content_key
 from turbo_eval.core.outcome import Outcome, failed_share
 from turbo_eval.core.records import Prompt, PromptRow, VideoRow
@@ -74,12 +80,15 @@ class Session:
         """What the score stage will do on these videos."""
         return plan_scores(videos, self.by_id, self.config.dimensions, self.judges, self.run)
 
-    def on_device(self) -> tuple[Source, ...]:
+    def sources_on_device(self) -> tuple[Source, ...]:
         """The models on the device that was asked for; only called when there is work."""
         device = pick_device(self.config.device)
-        if device == "cpu":
-            return self.sources
-        return _open(self.config.models, self.config, device)
+        return self.sources if device == "cpu" else _open(self.config, device)
+
+    def judges_on_device(self) -> Judges:
+        """The judges on the device that was asked for; only called when there is work."""
+        device = pick_device(self.config.device)
+        return self.judges if device == "cpu" else load_judges(self.judges.name, device=device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     for note in suite.notes:
         say(f"Note: {note}")
     judges = load_judges(config.judges)
-    sources = _open(config.models, config, "cpu" if config.device == "auto" else config.device)
+    sources = _open(config)
     if not named:
         key = content_key("run", config.identity(), suite.checksum)[:8]
         config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
@@ -141,8 +150,7 @@ def reopen(path: Path, **operational: Any) -> Session:
     run = RunFolder(path)
     given = {key: value for key, value in operational.items() if value is not None}
     config = RunConfig.model_validate(run.config() | given | {"run": path})
-    device = "cpu" if config.device == "auto" else config.device
-    sources = _open(config.models, config, device)
+    sources = _open(config)
     return Session(config, tuple(read_prompts(run)), sources, load_judges(config.judges), run)
 
 
@@ -209,17 +217,33 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
 
 
 def pick_device(wanted: str) -> str:
-    """Turn `auto` into the best device there is; imports torch only where there may be one."""
-    if wanted != "auto":
+    """Turn `auto` into the best device there is, and check one that was named.
+
+    Raises:
+        PrerequisiteError: The named device is not there.
+    """
+    if wanted == "cpu":
         return wanted
     # Importing torch takes seconds; without a driver's device file it could only answer "cpu".
-    if sys.platform == "linux" and not any(Path(node).exists() for node in _DEVICE_NODES):
-        return "cpu"
+    bare = sys.platform == "linux" and not any(Path(node).exists() for node in _DEVICE_NODES)
+    found = [] if bare else _devices()
+    if wanted == "auto":
+        return found[0] if found else "cpu"
+    if wanted not in found:
+        raise PrerequisiteError(
+            f"device {wanted} is not there",
+            why=f"this machine has {', '.join([*found, 'cpu'])}",
+            fix="choose --device auto, and see `turbo-eval doctor`",
+        )
+    return wanted
+
+
+def _devices() -> list[str]:
     import torch
 
     if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+        return ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    return ["mps"] if torch.backends.mps.is_available() else []
 
 
 def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool]:
@@ -235,8 +259,10 @@ def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool
     return config.model_copy(update=updates), resolved.origins["run"] != "default"
 
 
-def _open(models: Sequence[ModelConfig], config: RunConfig, device: str) -> tuple[Source, ...]:
-    return open_sources(models, weights_dir=config.weights_dir, device=device, dtype=config.dtype)
+def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
+    return open_sources(
+        config.models, weights_dir=config.weights_dir, device=device, dtype=config.dtype
+    )
 
 
 def _keep_suite(run: RunFolder, suite: Suite, whole: int, *, dry_run: bool) -> None:

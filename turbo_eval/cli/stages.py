@@ -49,7 +49,7 @@ def _generate(session: Session) -> Outcome:
     for note in plan.notes:
         say(f"Note: {note}")
     if any(s.sampler is not None and plan.missing[s.label] for s in plan.sources):
-        plan = replace(plan, sources=session.on_device())
+        plan = replace(plan, sources=session.sources_on_device())
     return generate_videos(
         plan, session.run, batch_size=session.config.batch_size, retries=session.config.retries
     )
@@ -59,7 +59,8 @@ def _features(session: Session) -> Outcome:
     from turbo_eval.features import extract_features
 
     plan = session.plan_features(session.videos())
-    return extract_features(plan, session.judges, session.run, retries=session.config.retries)
+    judges = session.judges_on_device() if plan.items else session.judges
+    return extract_features(plan, judges, session.run, retries=session.config.retries)
 
 
 def _score(session: Session) -> Outcome:
