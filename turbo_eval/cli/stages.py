@@ -10,7 +10,6 @@ from turbo_eval.cli.session import Session, StagePlan, say
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.core.outcome import Outcome
 from turbo_eval.core.progress import clock
-from turbo_eval.core.store import write_json_atomic
 
 STAGES = ("generate", "features", "score")
 
@@ -100,16 +99,15 @@ def _keep_times(session: Session, outcome: Outcome, seconds: float) -> None:
 
 
 def summarize_run(session: Session) -> dict[str, Any]:
-    """Summarise the run and keep `summary.json` in its folder.
+    """Summarise the run and keep the summary in its folder.
 
     Returns:
         The object of `summary.json`.
     """
     from turbo_eval.analyze import summarize
+    from turbo_eval.analyze.keep import keep_summary
 
-    summary = summarize(session.run).to_json()
-    write_json_atomic(session.run.path / "summary.json", summary)
-    return summary
+    return keep_summary(summarize(session.run), session.run)
 
 
 def write_page(session: Session, summary: Mapping[str, Any], out: Path | None = None) -> Path:

@@ -148,6 +148,39 @@ class ScoreRow:
     details: str = "{}"
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """One model in one metric: value with its interval; `n` of `of` videos have a score.
+
+    `judges` is the key of the score rows it comes from.
+    """
+
+    model: str
+    metric: str
+    metric_version: int
+    judges: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A model minus the baseline in one metric, over the `pairs` of videos that both have."""
+
+    model: str
+    baseline: str
+    metric: str
+    metric_version: int
+    judges: str
+    value: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+
+
 def prompt_id(suite: str, text: str, auxiliary: Mapping[str, Any]) -> str:
     """Key of a prompt: 16 hexadecimal digits, independent of its place in the suite."""
     return content_key("prompt", suite, text, dict(auxiliary))

@@ -87,6 +87,13 @@ def write_json_atomic(path: Path, value: Any) -> None:
     write_text_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_rows_atomic(
+    path: Path, rows: Iterable["Row | Mapping[str, Any]"], schema: pa.Schema
+) -> None:
+    """`write_bytes_atomic` for rows as one Parquet file, also for none (see `Table.append`)."""
+    write_bytes_atomic(path, _parquet([_as_dict(row) for row in rows], schema, path.name)[1])
+
+
 def sweep_temporary(folder: Path, older_than: float = 3600.0) -> int:
     """Remove temporary files that killed processes left, at least `older_than` seconds old.
 
@@ -129,19 +136,11 @@ class Table:
         values = [_as_dict(row) for row in rows]
         if not values:
             return
-        for name in self.schema.names:
-            nullable = self.schema.field(name).nullable
-            if any(name not in v or (v[name] is None and not nullable) for v in values):
-                raise ValueError(f"a row for {self.folder.name} has no {name}")
-        shard = pa.Table.from_pylist(values, schema=self.schema)
-        buffer = io.BytesIO()
-        pq.write_table(
-            shard, buffer, compression="zstd", write_statistics=False, write_page_checksum=True
-        )
+        shard, data = _parquet(values, self.schema, self.folder.name)
         # Names sort by time, also within one tick of the clock, so the latest row is known.
         self._last_stamp = max(self._last_stamp + 1, time.time_ns())
         name = f"{self._last_stamp:020d}-{os.getpid()}-{secrets.token_hex(4)}.parquet"
-        write_bytes_atomic(self.folder / name, buffer.getbuffer())
+        write_bytes_atomic(self.folder / name, data)
         self._shards[name] = shard
 
     def read(self) -> list[dict[str, Any]]:
@@ -242,6 +241,22 @@ class Table:
         if len(chosen) == table.num_rows:
             return table
         return table.take(pa.array(sorted(chosen.values()), pa.int64()))
+
+
+def _parquet(
+    values: list[dict[str, Any]], schema: pa.Schema, name: str
+) -> tuple[pa.Table, memoryview]:
+    """Rows as a table of the schema and as the bytes of a Parquet file."""
+    for column in schema.names:
+        nullable = schema.field(column).nullable
+        if any(column not in v or (v[column] is None and not nullable) for v in values):
+            raise ValueError(f"a row for {name} has no {column}")
+    table = pa.Table.from_pylist(values, schema=schema)
+    buffer = io.BytesIO()
+    pq.write_table(
+        table, buffer, compression="zstd", write_statistics=False, write_page_checksum=True
+    )
+    return table, buffer.getbuffer()
 
 
 def _as_dict(row: "Row | Mapping[str, Any]") -> dict[str, Any]:
