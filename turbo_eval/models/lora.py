@@ -149,6 +149,8 @@ def add_lora(model: nn.Module, rank: int, *, dropout: float = DROPOUT) -> nn.Mod
                 why=f"{ranks[name]} and 1 were asked of peft",
                 fix="install a tested version of peft (constraints.txt)",
             )
+        # peft makes new layers in train mode; the network's own mode decides about dropout.
+        layer.train(layer.get_base_layer().training)
         _drop_output(layer, dropout)
     for parameter in lora_parameters(model):
         parameter.requires_grad_(True)

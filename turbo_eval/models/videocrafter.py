@@ -1,7 +1,7 @@
 """VideoCrafter2's UNet: diffusers' `UNet3DConditionModel` that also knows the frame rate."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from diffusers import UNet3DConditionModel
@@ -104,7 +104,18 @@ class VideoCrafterUNet(UNet3DConditionModel):
         attention_head_dim: Width of a head.
         time_cond_proj_dim: Width of the guidance embedding, None for a teacher.
         motion_cond_proj_dim: Width of v2's motion embedding, None without.
+        sample_size: Side of the latents; pipelines read it for their default size.
     """
+
+    # Options of the parent that this network does not have.
+    ignore_for_config: ClassVar[list[str]] = [
+        "act_fn",
+        "downsample_padding",
+        "mid_block_scale_factor",
+        "norm_eps",
+        "norm_num_groups",
+        "num_attention_heads",
+    ]
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -119,8 +130,10 @@ class VideoCrafterUNet(UNet3DConditionModel):
         attention_head_dim: int = 64,
         time_cond_proj_dim: int | None = None,
         motion_cond_proj_dim: int | None = None,
+        sample_size: int | tuple[int, int] | None = None,
     ) -> None:
         super().__init__(
+            sample_size=sample_size,
             in_channels=in_channels,
             out_channels=out_channels,
             down_block_types=down_block_types,
