@@ -392,18 +392,13 @@ def test_motion_guidance() -> None:
         text, t = m["ms_context"], m["ms_timestep"]
         # Output blocks 3 and up: in this small network only the last one.
         layers = temporal_layers(teacher)[-1:]
-        score, prediction = motion_score(
-            lambda z, unet=teacher, t=t, text=text: unet(z, t, text, fps=8).sample,
-            layers,
-            m["ms_z_t"],
-            m["ms_z_example"],
-        )
+
+        def ask(z: Tensor, t: Tensor = t, text: Tensor = text, unet: Any = teacher) -> Tensor:
+            out: Tensor = unet(z, t, text, fps=8).sample
+            return out
+
+        score, prediction = motion_score(ask, layers, m["ms_z_t"], m["ms_z_example"])
         same(score, m["ms_score"], 1e-5)
         same(prediction, m["ms_cond_teacher_out"], NETWORK)
-        path = invert(
-            lambda z, t, unet=teacher, text=text: unet(z, t, text, fps=8).sample,
-            DDIMSolver(ABAR, 200),
-            m["ms_z_t"],
-            3,
-        )
+        path = invert(ask, DDIMSolver(ABAR, 200), m["ms_z_t"], 3)
         same(path, m["inversion_3steps_of_200"])
