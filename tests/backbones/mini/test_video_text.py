@@ -56,9 +56,7 @@ def test_arrays_of_the_role_for_any_clip_and_text(frames: int, size: int) -> Non
 def test_shipped_weights_prefer_the_true_caption() -> None:
     part = load_part("video_text")
     entries = [item(733, k, held=True) for k in range(33)]
-    texts = [
-        caption(e.scene, Said(colors=e.scene.style != "black and white")) for e in entries
-    ]
+    texts = [caption(e.scene, Said(colors=e.scene.style != "black and white")) for e in entries]
     clips = [clip_of(e.clip(), 8.0) for e in entries]
 
     def cosine(k: int, text: str) -> float:
