@@ -1,6 +1,6 @@
 """How fast the light commands answer, as ratios to an empty Python in the same run.
 
-    python benchmarks/start.py [--repeat 7]
+python benchmarks/start.py [--repeat 7]
 """
 
 import argparse

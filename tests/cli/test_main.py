@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from turbo_eval.cli import main as main_module
-from turbo_eval.core import entry
-from turbo_eval.core import errors
+from turbo_eval.core import entry, errors
 
 ERRORS: list[tuple[BaseException, int]] = [
     (errors.TurboError("a"), 1),
@@ -133,7 +132,8 @@ def test_help_and_version_succeed_on_stdout(
 
 
 def _start(code: str) -> subprocess.Popen[str]:
-    program = f"from turbo_eval.core import entry\nfrom turbo_eval.cli import main as m\n{code}\nm.main(['run', 'mini'])"
+    imports = "from turbo_eval.core import entry\nfrom turbo_eval.cli import main as m"
+    program = f"{imports}\n{code}\nm.main(['run', 'mini'])"
     return subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -95,9 +95,7 @@ class MiniPart:
 
         module = self.network()
         with torch.inference_mode():
-            features: Features = import_module(f"{__name__}.{self.role}").look(
-                module, clip, prompt
-            )
+            features: Features = import_module(f"{__name__}.{self.role}").look(module, clip, prompt)
         return features
 
 

@@ -135,9 +135,7 @@ def look(module: nn.Module, clip: Clip, prompt: Prompt) -> Features:  # noqa: AR
     scale = (width / SIZE, height / SIZE) * 2
     objects = [
         {
-            "boxes": [
-                [round(v * s, 2) for v, s in zip(f.box, scale, strict=True)] for f in frame
-            ],
+            "boxes": [[round(v * s, 2) for v, s in zip(f.box, scale, strict=True)] for f in frame],
             "labels": [f.shape for f in frame],
         }
         for frame in found

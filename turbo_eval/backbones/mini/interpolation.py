@@ -63,9 +63,7 @@ class Interpolator(nn.Module):
         """The middle frame [N, 3, H, W] of frames in 0..1; H and W multiples of 16."""
         height, width = first.shape[-2:]
         factor = max(1.0, min(height, width) / SIZE)
-        small = [
-            max(BLOCK, round(side / factor / BLOCK) * BLOCK) for side in (height, width)
-        ]
+        small = [max(BLOCK, round(side / factor / BLOCK) * BLOCK) for side in (height, width)]
         if factor > 1:
             resized = [F.interpolate(frame, small, mode="area") for frame in (first, last)]
             plan = self.plan(resized[0], resized[1])

@@ -50,9 +50,7 @@ def test_stronger_distortion_is_further_from_the_frame(kind: int) -> None:
     scene = Scene((Sprite("star", "red", 32, 32, 14),), "moving up", "city")
     frames = torch.from_numpy(render(scene)).permute(0, 3, 1, 2).float() / 127.5 - 1
     torch.manual_seed(0)
-    away = [
-        float((distort_group(frames, kind, s) - frames).abs().mean()) for s in (0.1, 0.4, 0.9)
-    ]
+    away = [float((distort_group(frames, kind, s) - frames).abs().mean()) for s in (0.1, 0.4, 0.9)]
     assert away[0] < away[1] < away[2]
 
 
