@@ -179,8 +179,8 @@ def teacher_page() -> list[str]:
     if measured:
         lines += [
             f"Clips of {measured['prompts']} held-out prompts (stream {measured['seed']}), "
-            f"{measured['steps']} steps, guidance {measured['guidance']:g}, read by the mini judges "
-            "(`turbo-train world measure --save`); 95% intervals are Wilson's.",
+            f"{measured['steps']} steps, guidance {measured['guidance']:g}, read by the mini "
+            "judges (`turbo-train world measure --save`); 95% intervals are Wilson's.",
             "",
             *_table(
                 ["stated fact", "found", "95% interval", "n"],

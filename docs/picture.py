@@ -44,7 +44,7 @@ def main() -> None:
             check=True,
             capture_output=True,
         )
-    print(options.picture)
+    sys.stdout.write(f"{options.picture}\n")
 
 
 if __name__ == "__main__":
