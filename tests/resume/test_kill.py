@@ -1,9 +1,10 @@
-"""`kill -9` at random moments, then the same command: nothing lost, nothing redone."""
+"""Kills and interrupts at awkward moments, then the same command: nothing lost or redone."""
 
 import json
 import multiprocessing
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -129,3 +130,33 @@ def test_a_finished_run_is_resumed_without_any_call(undisturbed: Path) -> None:
     finish(start(undisturbed, "run", 0), undisturbed)
     assert calls(undisturbed) == before
     assert result(undisturbed) == summary
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["draw", "look"])
+def test_an_interrupt_keeps_every_call(
+    undisturbed: Path, tmp_path: Path, stage: str, signum: signal.Signals
+) -> None:
+    fakes.write_suite(tmp_path)
+    process = start(tmp_path, "run", 0.05)
+    begun = time.monotonic()
+    while not any(line.startswith(stage) for line in calls(tmp_path)):
+        assert process.exitcode is None
+        assert time.monotonic() - begun < PATIENCE
+        time.sleep(0.005)
+    assert process.pid is not None
+    os.kill(process.pid, signum)
+    process.join(PATIENCE)
+    lines = (tmp_path / "errors.txt").read_text().splitlines()
+    assert process.exitcode == 128 + signum, lines
+    assert "Traceback" not in "".join(lines)
+    assert lines[-1].startswith("Stopped; everything finished is kept. To go on: turbo-eval run ")
+    assert not (tmp_path / "run" / "report").exists()
+    # What was under way is finished first, so the rows hold every call that was made.
+    assert set(calls(tmp_path)) == finished(tmp_path)
+    finish(start(tmp_path, "run", 0), tmp_path)
+    assert result(tmp_path) == result(undisturbed)
+    done = calls(tmp_path)
+    assert set(done) == set(calls(undisturbed))
+    assert len(done) == len(set(done))

@@ -17,7 +17,7 @@ from turbo_eval.analyze.estimate import (
 from turbo_eval.analyze.failures import collect_failures
 from turbo_eval.analyze.summary import Difference, Estimate, MetricSummary, Summary
 from turbo_eval.backbones.judges import Judges, load_judges
-from turbo_eval.config import RunConfig
+from turbo_eval.config import RunConfig, restore
 from turbo_eval.core.errors import InputError
 from turbo_eval.core.records import Prompt, PromptRow, VideoRow, from_dict
 from turbo_eval.core.runs import RunFolder
@@ -43,9 +43,10 @@ def summarize(run: RunFolder) -> Summary:
 
     Raises:
         PrerequisiteError: There is no run in the folder.
+        ConfigError: The frozen settings are damaged.
         InputError: A file of the run or the judges' normalisation table is damaged.
     """
-    config = RunConfig.model_validate(run.config())
+    config = restore(run.config(), {}, source=run.path / "run.toml")
     prompts = read_prompts(run)
     judges = load_judges(config.judges)
     table = normalisation_of(judges)

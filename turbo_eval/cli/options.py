@@ -22,8 +22,8 @@ Model = Annotated[
         "first one is the baseline.",
     ),
 ]
-Steps = Annotated[int | None, typer.Option(help="Sampling steps of every model.", min=1)]
-Guidance = Annotated[float | None, typer.Option(help="Guidance of every model.", min=0)]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps of every model.", min=1, max=1000)]
+Guidance = Annotated[float | None, typer.Option(help="Guidance of every model.", min=0, max=100)]
 Seeds = Annotated[int | None, typer.Option(help="Videos per prompt (VBench: 5).", min=1)]
 SeedBase = Annotated[int | None, typer.Option(help="First seed.", min=0)]
 Dimensions = Annotated[

@@ -9,12 +9,13 @@ from typing import Any
 
 from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
 from turbo_eval.backbones import Judges, load_judges
+from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
-from turbo_eval.config import ModelConfig, RunConfig, resolve
+from turbo_eval.config import ModelConfig, RunConfig, resolve, restore
 from turbo_eval.core.errors import (
     ConfigError,
+    InputError,
     PartialFailure,
-    PrerequisiteError,
     ThresholdError,
     UsageError,
 )
@@ -30,8 +31,6 @@ from turbo_eval.prompts import Suite, load
 from turbo_eval.prompts.dimensions import dimension
 from turbo_eval.score import ScorePlan, current_videos, needs, plan_scores
 from turbo_eval.score.plan import metrics_for
-
-_DEVICE_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 
 
 def say(line: str) -> None:
@@ -131,8 +130,11 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
         key = content_key("run", config.identity(), suite.checksum)[:8]
         config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
     run = RunFolder(config.run)
-    if run.exists() or not dry_run:
+    if not dry_run:
         run.create_or_open(config.identity())
+    elif run.exists():
+        run.check(config.identity())
+    if run.exists():
         _keep_suite(run, suite, whole, dry_run=dry_run)
     return Session(config, suite.prompts, sources, judges, run)
 
@@ -146,12 +148,20 @@ def reopen(path: Path, **operational: Any) -> Session:
 
     Raises:
         PrerequisiteError: There is no run in the folder.
+        ConfigError: Its settings are damaged.
+        InputError: Its prompts are missing.
     """
     run = RunFolder(path)
-    given = {key: value for key, value in operational.items() if value is not None}
-    config = RunConfig.model_validate(run.config() | given | {"run": path})
+    config = restore(run.config(), operational | {"run": path}, source=path / "run.toml")
+    prompts = tuple(read_prompts(run))
+    if not prompts:
+        raise InputError(
+            f"run folder {path} holds no prompts",
+            why="prompts.parquet is missing or damaged",
+            fix="type the `turbo-eval run` command that started it again",
+        )
     sources = _open(config)
-    return Session(config, tuple(read_prompts(run)), sources, load_judges(config.judges), run)
+    return Session(config, prompts, sources, load_judges(config.judges), run)
 
 
 def stage_plans(session: Session) -> list[StagePlan]:
@@ -213,37 +223,8 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     threshold = session.config.fail_threshold
     if threshold is not None and share > threshold:
         raise ThresholdError(what, why=f"more than the threshold of {threshold:.1%}", fix=fix)
-    raise PartialFailure(what, why=failures[0].reason, fix=fix)
-
-
-def pick_device(wanted: str) -> str:
-    """Turn `auto` into the best device there is, and check one that was named.
-
-    Raises:
-        PrerequisiteError: The named device is not there.
-    """
-    if wanted == "cpu":
-        return wanted
-    # Importing torch takes seconds; without a driver's device file it could only answer "cpu".
-    bare = sys.platform == "linux" and not any(Path(node).exists() for node in _DEVICE_NODES)
-    found = [] if bare else _devices()
-    if wanted == "auto":
-        return found[0] if found else "cpu"
-    if wanted not in found:
-        raise PrerequisiteError(
-            f"device {wanted} is not there",
-            why=f"this machine has {', '.join([*found, 'cpu'])}",
-            fix="choose --device auto, and see `turbo-eval doctor`",
-        )
-    return wanted
-
-
-def _devices() -> list[str]:
-    import torch
-
-    if torch.cuda.is_available():
-        return ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    return ["mps"] if torch.backends.mps.is_available() else []
+    # The first reason brings its own advice, which stands in the list above.
+    raise PartialFailure(what, why=failures[0].reason.partition(". Fix: ")[0], fix=fix)
 
 
 def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool]:

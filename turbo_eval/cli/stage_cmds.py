@@ -118,7 +118,8 @@ def report(run_folder: o.ExistingRun, out: Out = None, as_json: o.AsJson = False
     Example: turbo-eval report --run runs/mine
     """
     session = reopen(run_folder)
-    summary = summarize_run(session)
+    # With a folder of its own the report needs only to read the run.
+    summary = summarize_run(session, keep=out is None)
     page = write_page(session, summary, out)
     if as_json:
         print_json(summary)
@@ -173,7 +174,7 @@ def check(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
     if problems:
         raise InputError(
             f"{len(problems)} of {plan.total} videos of {run_folder} are not whole",
-            why=problems[0]["problem"],
+            why=problems[0]["problem"].partition(". Fix: ")[0],
             fix="run `turbo-eval generate` with the same settings, or replace the files",
         )
 

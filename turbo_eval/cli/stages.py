@@ -1,7 +1,8 @@
 """The stages one after the other on an opened run; the commands only choose which."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,27 @@ def _generate(session: Session) -> Outcome:
         say(f"Note: {note}")
     if any(s.sampler is not None and plan.missing[s.label] for s in plan.sources):
         plan = replace(plan, sources=session.sources_on_device())
-    return generate_videos(
+    outcome = generate_videos(
         plan, session.run, batch_size=session.config.batch_size, retries=session.config.retries
     )
+    for note in _mixed_sizes(session):
+        say(f"Note: {note}")
+    return outcome
+
+
+def _mixed_sizes(session: Session) -> Iterator[str]:
+    """Tell of existing videos of one model that differ in size or length."""
+    existing = {source.label for source in session.sources if source.sampler is None}
+    sizes: dict[str, Counter[str]] = {}
+    for video in session.videos() if existing else ():
+        if video.model in existing:
+            shape = f"{video.width}x{video.height}, {video.frames or 'unknown'} frames"
+            sizes.setdefault(video.model, Counter())[shape] += 1
+    for label, found in sizes.items():
+        if len(found) > 1:
+            shown = "; ".join(f"{shape} ({count})" for shape, count in found.most_common(4))
+            more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+            yield f"{label}: videos differ in size or length, so scores may, too: {shown}{more}"
 
 
 def _features(session: Session) -> Outcome:
@@ -98,8 +117,12 @@ def _keep_times(session: Session, outcome: Outcome, seconds: float) -> None:
     )
 
 
-def summarize_run(session: Session) -> dict[str, Any]:
-    """Summarise the run and keep the summary in its folder.
+def summarize_run(session: Session, *, keep: bool = True) -> dict[str, Any]:
+    """Summarise the run.
+
+    Args:
+        session: The opened run.
+        keep: Write the summary into the run folder.
 
     Returns:
         The object of `summary.json`.
@@ -107,7 +130,8 @@ def summarize_run(session: Session) -> dict[str, Any]:
     from turbo_eval.analyze import summarize
     from turbo_eval.analyze.keep import keep_summary
 
-    return keep_summary(summarize(session.run), session.run)
+    summary = summarize(session.run)
+    return keep_summary(summary, session.run) if keep else summary.to_json()
 
 
 def write_page(session: Session, summary: Mapping[str, Any], out: Path | None = None) -> Path:

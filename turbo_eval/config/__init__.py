@@ -1,6 +1,6 @@
 """The settings of a run: one strict tree, merged from flags, environment, file and defaults."""
 
-from turbo_eval.config.resolve import Resolved, environment_name, resolve
+from turbo_eval.config.resolve import Resolved, environment_name, resolve, restore
 from turbo_eval.config.tree import ModelConfig, RunConfig
 
-__all__ = ["ModelConfig", "Resolved", "RunConfig", "environment_name", "resolve"]
+__all__ = ["ModelConfig", "Resolved", "RunConfig", "environment_name", "resolve", "restore"]

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from turbo_eval.config.tree import ModelConfig, RunConfig
 from turbo_eval.core import plugins
-from turbo_eval.core.errors import ConfigError, nearest
+from turbo_eval.core.errors import ConfigError, TurboError, UsageError, nearest
 
 PREFIX = "TURBO_EVAL_"
 DEFAULT_FILE = Path("turbo-eval.toml")
@@ -68,6 +68,7 @@ def resolve(
 
     Raises:
         ConfigError: unreadable file, unknown key (the nearest one is named) or refused value.
+        UsageError: the refused value is a flag's.
     """
     env = os.environ if env is None else env
     values: dict[str, Any] = {}
@@ -83,12 +84,35 @@ def resolve(
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = value
-            origins[key] = f"flag --{key.replace('_', '-')}"
+            origins[key] = _flag(key)
+    return Resolved(_checked(values, origins), origins)
+
+
+def restore(
+    frozen: Mapping[str, Any], operational: Mapping[str, Any], *, source: Path
+) -> RunConfig:
+    """Check the frozen settings of a run, with some that may differ between two starts.
+
+    Args:
+        frozen: What the run was started with.
+        operational: Flags of this start; None means not typed.
+        source: Where the frozen settings lie, for messages.
+
+    Raises:
+        ConfigError: A frozen setting is refused.
+        UsageError: A flag is refused.
+    """
+    given = {key: value for key, value in operational.items() if value is not None}
+    origins = dict.fromkeys(frozen, f"file {source}")
+    origins |= {key: _flag(key) for key in given}
+    return _checked({**frozen, **given}, origins)
+
+
+def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> RunConfig:
     try:
-        config = RunConfig.model_validate(values)
+        return RunConfig.model_validate(values)
     except ValidationError as error:
         raise _explain(error.errors()[0], origins) from None
-    return Resolved(config, origins)
 
 
 def _config_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
@@ -157,8 +181,9 @@ def _is_list(annotation: Any) -> bool:
     return any(get_origin(part) is list for part in get_args(annotation))
 
 
-def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> ConfigError:
+def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> TurboError:
     """Turn pydantic's first finding into one line: what, where it came from, why, what to type."""
+    # A flag that cannot be is wrong usage; a file or a variable is configuration.
     location = [str(part) for part in error["loc"] if not _is_union_tag(part)]
     key = ".".join(location)
     origin = origins.get(location[0], "flag") if location else "file"
@@ -172,13 +197,31 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> ConfigError:
     reason = error["msg"].removeprefix("Value error, ")
     shown = repr(error["input"])
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    fields = RunConfig.model_fields
-    field = fields.get(location[0]) if location else None
-    return ConfigError(
-        f"{key} = {shown} is refused ({origin})",
-        why=reason,
-        fix=f"{location[0]}: {field.description}" if field is not None else "",
-    )
+    fields = ModelConfig.model_fields if len(location) > 2 else RunConfig.model_fields
+    name = location[-1 if len(location) > 2 else 0] if location else ""
+    field = fields.get(name)
+    fix = f"{name}: {field.description}" if field is not None else ""
+    choices = _choices(field)
+    if choices and isinstance(error["input"], str):
+        near = nearest(error["input"], choices)
+        reason = f"it is one of {', '.join(choices)}"
+        fix = f"did you mean {' or '.join(near)}?" if near else fix
+    kind = UsageError if origin.startswith("flag") else ConfigError
+    return kind(f"{key} = {shown} is refused ({origin})", why=reason, fix=fix)
+
+
+def _choices(field: FieldInfo | None) -> list[str]:
+    """The words that a setting may be; empty when it is no such setting."""
+    if field is None:
+        return []
+    if get_origin(field.annotation) is Literal:
+        return [str(word) for word in get_args(field.annotation)]
+    return [str(word) for word in field.examples or ()]
+
+
+def _flag(key: str) -> str:
+    # One model is typed at a time.
+    return f"flag --{'model' if key == 'models' else key.replace('_', '-')}"
 
 
 def _is_union_tag(part: int | str) -> bool:

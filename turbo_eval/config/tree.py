@@ -89,6 +89,7 @@ class RunConfig(BaseModel):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
+        examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
         description="auto, cpu, cuda, cuda:N or mps.",
     )
     dtype: Dtype = Field(default="float32", description="Number type of the models' weights.")

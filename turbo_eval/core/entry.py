@@ -128,9 +128,7 @@ def _unexpected(program: str, error: Exception, args: list[str]) -> int:
     text = f"{shlex.join([program, *args])}\n\n{traceback.format_exc()}"
     _say(f"{program}: unexpected error: {type(error).__name__}: {one_line(str(error))}")
     _say(f"The traceback is in {_write_log(program, text, args)}")
-    _say(
-        "This is a fault of ours: please report it with that file and `turbo-eval doctor --json`."
-    )
+    _say("This is a fault of ours: please report it with that file and `turbo-eval doctor --json`.")
     return 1
 
 
@@ -161,4 +159,5 @@ def _run_folder(args: list[str]) -> Path | None:
         elif arg.startswith("--run="):
             named = arg.removeprefix("--run=")
     folder = Path(named) if named else None
-    return folder if folder is not None and folder.is_dir() else None
+    # Unlike Path.is_dir, this raises nothing for a name that cannot be.
+    return folder if folder is not None and os.path.isdir(folder) else None

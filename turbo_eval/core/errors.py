@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -161,7 +162,8 @@ def from_os_error(error: OSError, path: Path) -> PrerequisiteError:
         error: What the operating system said.
         path: The file or folder that was being written.
     """
-    folder = path if path.is_dir() else path.parent
+    # Unlike Path.is_dir, this raises nothing for a name that cannot be.
+    folder = path if os.path.isdir(path) else path.parent
     if error.errno in _FULL:
         return PrerequisiteError(
             f"cannot write in {folder}",

@@ -136,14 +136,37 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise from_os_error(error, self.path) from error
-        wanted = _plain(config)
+        except ValueError as error:
+            raise ConfigError(f"the run folder {self.path} has no possible name") from error
         with exclusive(self.path / ".run.lock"):
             if not self.exists():
-                write_bytes_atomic(self._toml, tomli_w.dumps(wanted).encode())
+                write_bytes_atomic(self._toml, tomli_w.dumps(_plain(config)).encode())
                 return self
-            self._check(wanted, compare)
+            self.check(config, compare=compare)
         sweep_temporary(self.path)
         return self
+
+    def check(self, config: Mapping[str, Any], *, compare: Collection[str] | None = None) -> None:
+        """Compare a configuration with the frozen one; writes nothing.
+
+        Raises:
+            ConfigError: They differ (see `create_or_open`), or run.toml is damaged.
+            PrerequisiteError: There is no run in the folder.
+        """
+        frozen, now = _flat(self.config()), _flat(_plain(config))
+        keys = sorted({*frozen, *now})
+        if compare is not None:
+            keys = [k for k in keys if any(k == c or k.startswith(f"{c}.") for c in compare)]
+        differing = [k for k in keys if frozen.get(k) != now.get(k)]
+        if differing:
+            facts = "; ".join(
+                f"{k}: {_show(frozen, k)} there, {_show(now, k)} now" for k in differing
+            )
+            raise ConfigError(
+                f"the run folder {self.path} was started with another configuration",
+                why=facts,
+                fix="use the settings it was started with, or another --run folder",
+            )
 
     def open(self) -> "RunFolder":
         """Check that this is a run folder, for commands that only read.
@@ -161,7 +184,8 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run was started in this folder."""
-        return self._toml.is_file()
+        # Unlike Path.is_file, this says no to a name that cannot be, such as one too long.
+        return os.path.isfile(self._toml)
 
     def config(self) -> dict[str, Any]:
         """The frozen configuration.
@@ -261,22 +285,6 @@ class RunFolder:
 
     def _table(self, name: str, row_type: "type[Row]", *key: str) -> Table:
         return Table(self.path / f"{name}.parquet", records.schema(row_type), key)
-
-    def _check(self, wanted: dict[str, Any], compare: Collection[str] | None) -> None:
-        frozen, now = _flat(self.config()), _flat(wanted)
-        keys = sorted({*frozen, *now})
-        if compare is not None:
-            keys = [k for k in keys if any(k == c or k.startswith(f"{c}.") for c in compare)]
-        differing = [k for k in keys if frozen.get(k) != now.get(k)]
-        if differing:
-            facts = "; ".join(
-                f"{k}: {_show(frozen, k)} there, {_show(now, k)} now" for k in differing
-            )
-            raise ConfigError(
-                f"the run folder {self.path} was started with another configuration",
-                why=facts,
-                fix="use the settings it was started with, or another --run folder",
-            )
 
 
 def _plain(value: Any) -> Any:

@@ -104,7 +104,13 @@ class FolderVideos:
                 return cls(name, tuple((file.resolve(), file.stem, None) for file in files), False)
             if path.is_file():
                 return cls(name, tuple(_read_list(path)), True)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"list {path} cannot be read",
+                why=f"byte 0x{error.object[error.start]:02x} is not UTF-8",
+                fix="save it as UTF-8",
+            ) from error
+        except (OSError, csv.Error) as error:
             raise InputError(
                 f"{path} cannot be read", why=str(error), fix="check the path and its permissions"
             ) from error
@@ -217,6 +223,12 @@ def _read_list(path: Path) -> Iterator[tuple[Path, str, int | None]]:
                     f"line {line} of {path} has the index {index!r}",
                     why="an index counts a prompt's videos: 0, 1, 2, ...",
                     fix="correct it, or leave the column empty",
+                )
+            if "\0" in where:
+                raise InputError(
+                    f"line {line} of {path} names no file",
+                    why="its path holds the character U+0000",
+                    fix="correct it",
                 )
             # Joining keeps an absolute path as it is.
             yield (path.parent / where).resolve(), text, int(index) if index else None

@@ -110,10 +110,11 @@ class MiniTextToVideo:
 
     def _load(self) -> Any:  # noqa: ANN401 - diffusers pipelines are untyped
         if self._pipeline is None:
+            # Before the libraries, whose import takes seconds.
+            check_files(self._folder, self._info.weights)
             import torch
             from diffusers import TextToVideoSDPipeline
 
-            check_files(self._folder, self._info.weights)
             with quiet_libraries():
                 pipeline = TextToVideoSDPipeline.from_pretrained(
                     self._folder, local_files_only=True

@@ -79,9 +79,8 @@ def _split(text: str) -> tuple[str, str]:
     head, colon, rest = text.partition(":")
     if head in (*NAMES, "custom"):
         if colon and not rest:
-            raise UsageError(
-                f"nothing follows {shown(text)}", fix=f"write {head}:FILE, or {head} alone"
-            )
+            alone = "" if head == "custom" else f", or {head} alone"
+            raise UsageError(f"nothing follows {shown(text)}", fix=f"write {head}:FILE{alone}")
         return head, rest
     if text in registry_names():
         return text, ""

@@ -120,7 +120,7 @@ def clean(text: Any, where: str, *, allow_long: bool = False) -> str:
         raise InputError(
             where,
             why=f"the prompt has {len(stripped)} characters, more than {MAX_CHARACTERS}",
-            fix="shorten it, or pass --allow-long",
+            fix="shorten it (`turbo-eval prompts` can be told --allow-long, a run cannot)",
         )
     return stripped
 
