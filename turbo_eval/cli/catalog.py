@@ -47,6 +47,8 @@ def _model(name: str) -> Facts:
 
     model = load(name)
     info = asdict(model.info)
+    # `kind` says model, suite, metric or judges wherever a user reads it.
+    info["source"] = info.pop("kind")
     size = f"{info['width']}x{info['height']}, {info['frames']} frames, {info['fps']:g} fps"
     return {**info, "name": name, "clip": size, "fingerprint": model.fingerprint()}
 
@@ -128,7 +130,10 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind(
-            "models", _model_names, _model, ("name", "kind", "clip", "steps", "guidance", "licence")
+            "models",
+            _model_names,
+            _model,
+            ("name", "source", "clip", "steps", "guidance", "licence"),
         ),
         Kind("suites", _suite_names, _suite, ("name", "prompts", "dimensions", "ready", "title")),
         Kind("metrics", _metric_names, _metric, ("name", "group", "range", "needs", "description")),

@@ -143,9 +143,7 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         ]
         for dimension, rows in card["corruptions"].items():
             for name, row in rows.items():
-                values = " | ".join(
-                    "none" if v is None else f"{v:.4g}" for v in row["values"]
-                )
+                values = " | ".join("none" if v is None else f"{v:.4g}" for v in row["values"])
                 ordered = "yes" if row["ordered"] else "no"
                 lines.append(f"| {dimension} | {name} | {values} | {ordered} |")
         lines.append("")

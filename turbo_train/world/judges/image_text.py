@@ -101,12 +101,16 @@ def measure(judge: nn.Module, pools: Path) -> dict[str, Measured]:
     ).cpu()
     result = {}
     scenery = _text(judge, [article(name) for name in SCENES])
-    hits = sum(int((scenery @ v).argmax()) == SCENES.index(s.scene)
-               for v, s in zip(seen, scenes, strict=True))
+    hits = sum(
+        int((scenery @ v).argmax()) == SCENES.index(s.scene)
+        for v, s in zip(seen, scenes, strict=True)
+    )
     result["scene"] = share(hits, len(scenes))
     styles = _text(judge, [STYLE_PHRASES[name][0] for name in STYLES])
-    right = [int((styles @ v).argmax()) == STYLES.index(s.style)
-             for v, s in zip(seen, scenes, strict=True)]
+    right = [
+        int((styles @ v).argmax()) == STYLES.index(s.style)
+        for v, s in zip(seen, scenes, strict=True)
+    ]
     result["style"] = share(sum(right), len(right))
     named = [hit for hit, s in zip(right, scenes, strict=True) if s.style != "cartoon"]
     result["style other than cartoon"] = share(sum(named), len(named))

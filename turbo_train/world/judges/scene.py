@@ -65,9 +65,7 @@ def measure(module: nn.Module, pools: Path) -> dict[str, Measured]:
     data = pool(pools, HELD_SEED, HELD_CLIPS, held=True)
     labels = np.array([SCENES.index(entry.scene.scene) for entry in data.items])
     with torch.no_grad():
-        scores = np.concatenate(
-            [probabilities(module, clip)[None] for clip in data.clips]
-        )
+        scores = np.concatenate([probabilities(module, clip)[None] for clip in data.clips])
     sure = (scores.argmax(axis=2) == labels[:, None]) & (scores.max(axis=2) >= SURE)
     by_clip = scores.mean(axis=1).argmax(axis=1) == labels
     return {
