@@ -105,7 +105,7 @@ def test_suites(capsys: Capture, suite: str, code: int, words: str) -> None:
         (b"", "holds no prompt"),
         (b"a cat\n\na dog\n", "line 2: the prompt is empty"),
         (b"a cat\n" + b"x" * 10_000, "line 2: the prompt has 10000 characters"),
-        (b"a caf\xe9\n", "byte 0xe9 is not UTF-8"),
+        (b"a ros\xe9\n", "byte 0xe9 is not UTF-8"),
         (b"a\0b\n", "U+0000"),
     ],
 )
