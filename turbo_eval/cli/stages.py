@@ -1,5 +1,7 @@
 """The stages one after the other on an opened run; the commands only choose which."""
 
+import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +30,9 @@ def do_stages(session: Session, stages: Sequence[str] = STAGES) -> list[Outcome]
     outcomes = []
     for stage in stages:
         begun = time.perf_counter()
-        outcome = _STAGES[stage](session)
+        # Whatever a model or a judge prints is no data of ours; stdout is for data alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            outcome = _STAGES[stage](session)
         seconds = time.perf_counter() - begun
         outcomes.append(outcome)
         finished = outcome.total - outcome.cached - outcome.done - len(outcome.failures)
