@@ -189,7 +189,7 @@ def teacher_page() -> list[str]:
                         name,
                         f"{one['value']:.3f}",
                         f"{one['low']:.3f} to {one['high']:.3f}",
-                        one["n"],
+                        str(one["n"]),
                     ]
                     for name, one in measured.items()
                     if isinstance(one, dict)
@@ -204,6 +204,7 @@ def teacher_page() -> list[str]:
             "",
             f"{record['data']}. {record['steps']} steps, seed {record['seed']}, "
             f"{record['seconds']:.0f} s on {record['device']}.",
+            *([record["note"]] if "note" in record else []),
             "",
         ]
         curve = record["loss"]
