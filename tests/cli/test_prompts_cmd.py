@@ -20,7 +20,11 @@ ROWS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_home(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_installed_vbench: None,  # noqa: ARG001 - wanted for what it does
+) -> None:
     monkeypatch.setenv("TURBO_EVAL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("TURBO_EVAL_VBENCH_INFO", raising=False)
 

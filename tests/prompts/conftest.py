@@ -14,7 +14,11 @@ collect_ignore = [] if (SHARED / "vbench").is_dir() else ["test_prompts_publishe
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_home(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_installed_vbench: None,  # noqa: ARG001 - wanted for what it does
+) -> None:
     """No test sees or touches what this machine's user has synced."""
     monkeypatch.setenv("TURBO_EVAL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("TURBO_EVAL_VBENCH_INFO", raising=False)

@@ -1,6 +1,8 @@
 """VBench's suite: found without importing the package, verified, joined, cut by dimension."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,19 @@ def test_absent_says_how_to_get_it() -> None:
     for name in ("vbench", "vbench:dimension:color", "vbench:category:animal"):
         with pytest.raises(PrerequisiteError, match=r"pip install|clone .* prompts sync --from"):
             load(name)
+
+
+def test_the_package_that_set_up_installs_holds_the_published_suite(tmp_path: Path) -> None:
+    code = "from turbo_eval.prompts import load; print(len(load('vbench')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "TURBO_EVAL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("944\n", "")
 
 
 def test_package_is_read_without_being_imported(
