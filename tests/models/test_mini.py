@@ -98,6 +98,12 @@ def test_a_changed_weights_file_is_refused_before_it_is_read(folder: Path, tmp_p
         )
 
 
+@pytest.mark.parametrize("shipped", [True, False])
+def test_no_configuration_names_the_machine_that_trained_it(folder: Path, shipped: bool) -> None:
+    for path in (PACKAGED if shipped else folder).rglob("*config.json"):
+        assert not any("/" in str(v) for v in json.loads(path.read_text()).values()), path
+
+
 def test_a_folder_without_a_card_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="no mini weights"):
         read_card(tmp_path)

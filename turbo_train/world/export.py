@@ -67,6 +67,14 @@ def _half(folder: Path) -> None:
         save_file(tensors, path, metadata={"format": "pt"})
 
 
+def forget_paths(folder: Path) -> None:
+    """Take out of the configurations where the networks lay on the machine that trained them."""
+    for path in sorted(folder.rglob("config.json")):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            write_json_atomic(path, config)
+
+
 def export_teacher(
     folder: Path,
     *,
@@ -84,6 +92,7 @@ def export_teacher(
     )
     pipeline.save_pretrained(folder)
     _half(folder)
+    forget_paths(folder)
     files = {
         path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
