@@ -1,7 +1,7 @@
 """Our training mathematics against arrays that the authors' program wrote.
 
-The arrays lie outside the repository. Where they are absent every test here passes without a
-check; tests/train and tests/models hold the same formulas to values worked out by hand.
+The arrays lie outside the repository. Where they are absent this file is not collected (see
+conftest.py); tests/train and tests/models hold the same formulas to values worked out by hand.
 """
 
 import json
