@@ -6,6 +6,7 @@ Third parties add sets by the entry-point group `turbo_eval.judges` or by `TURBO
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Protocol
 
@@ -48,19 +49,24 @@ class Judges:
 
 
 class JudgesFactory(Protocol):
-    """Makes a set of judges; cheap, reads no weights."""
+    """Makes a set of judges; cheap, reads no weights.
 
-    def __call__(self, *, device: str) -> Judges:
+    A set that reads no files of the user may leave out `weights_dir`.
+    """
+
+    def __call__(self, *, device: str, weights_dir: Path | None = None) -> Judges:
         """Make the set.
 
         Args:
             device: Where its networks run: `cpu`, `cuda`, `cuda:N` or `mps`.
+            weights_dir: The folder of weights that the user named, if any.
         """
         ...
 
 
 REGISTRY: Registry[JudgesFactory] = Registry("set of judges", entry_points="turbo_eval.judges")
 REGISTRY.add("mini", "turbo_eval.backbones.judges:mini_judges")
+REGISTRY.add("official", "turbo_eval.backbones.official:official_judges")
 
 BACKBONES: Registry[Callable[[], Backbone]] = Registry(
     "backbone", entry_points="turbo_eval.backbones"
@@ -74,19 +80,32 @@ def judge_names() -> list[str]:
     return REGISTRY.names()
 
 
-def load_judges(name: str, *, device: str = "cpu") -> Judges:
+def load_judges(name: str, *, device: str = "cpu", weights_dir: Path | None = None) -> Judges:
     """Return a set of judges; its weights are read when it first looks at a clip.
 
     Args:
         name: A registered name, such as `mini`.
         device: Where its networks run: `cpu`, `cuda`, `cuda:N` or `mps`. It is no part of the
             judges' key.
+        weights_dir: The folder of weights that the user named, if any; a set that brings its own
+            ignores it.
 
     Raises:
         UsageError: No such set; the nearest names are suggested.
     """
     load_plugins()
-    return REGISTRY.get(name)(device=device)
+    factory = REGISTRY.get(name)
+    if weights_dir is None or not _takes(factory, "weights_dir"):
+        return factory(device=device)
+    return factory(device=device, weights_dir=weights_dir)
+
+
+def _takes(factory: Callable[..., Judges], name: str) -> bool:
+    try:
+        parameters = signature(factory).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
 
 
 def require(judges: Judges, role: str) -> Backbone:
@@ -104,11 +123,12 @@ def require(judges: Judges, role: str) -> Backbone:
     return judges.parts[role]
 
 
-def mini_judges(*, device: str = "cpu") -> Judges:
+def mini_judges(*, device: str = "cpu", weights_dir: Path | None = None) -> Judges:  # noqa: ARG001
     """Return the judges of the mini world: small networks trained on it, never VBench's.
 
     Args:
         device: Where the networks run; plain pixel differences stay on the CPU.
+        weights_dir: Ignored; these judges bring their weights.
     """
     from turbo_eval.backbones import mini
 

@@ -1,0 +1,316 @@
+"""Where the official files lie, and their states read safely and loaded strictly.
+
+Nothing here downloads. Files are looked for in the folder that was named, in the folder that
+`TURBO_EVAL_WEIGHTS_DIR` names, and in the cache of VBench's own program.
+"""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from turbo_eval.backbones.official.files import BERT_VOCABULARY, FILES, WeightsFile, files_of_role
+from turbo_eval.core.errors import PrerequisiteError, TurboError
+from turbo_eval.core.store import atomic_path
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+VARIABLE: Final = "TURBO_EVAL_WEIGHTS_DIR"
+CONVERTED: Final = ".safetensors"
+"""What the name of a converted copy adds to the name of its file."""
+_NAMED = 3
+
+
+def folders(weights_dir: Path | None = None) -> list[Path]:
+    """The folders that are searched, in order, whether they exist or not.
+
+    Args:
+        weights_dir: The folder that the user named, if any.
+    """
+    found = [weights_dir] if weights_dir else []
+    if named := os.environ.get(VARIABLE, "").strip():
+        found.append(Path(named).expanduser())
+    cache = os.environ.get("VBENCH_CACHE_DIR", "").strip()
+    found.append(Path(cache).expanduser() if cache else Path.home() / ".cache" / "vbench")
+    return list(dict.fromkeys(found))
+
+
+def locate(file: WeightsFile, weights_dir: Path | None = None) -> Path | None:
+    """The path of an official file, or None if it is nowhere.
+
+    Args:
+        file: The file.
+        weights_dir: The folder that the user named, if any: flat, or laid out as VBench's cache.
+    """
+    for folder in folders(weights_dir):
+        for path in (folder / file.file, folder / file.cache / file.file):
+            # A name that cannot be, or a folder that may not be entered, holds no weights.
+            with suppress(OSError, ValueError):
+                if path.is_file():
+                    return path
+    return None
+
+
+def find(file: WeightsFile, weights_dir: Path | None = None) -> Path:
+    """The path of an official file.
+
+    Args:
+        file: The file.
+        weights_dir: The folder that the user named, if any.
+
+    Raises:
+        PrerequisiteError: It is nowhere; says where it was looked for and what to type.
+    """
+    path = locate(file, weights_dir)
+    if path is None:
+        raise _missing(file.file, weights_dir, _pull(file, weights_dir))
+    return path
+
+
+def find_vocabulary(weights_dir: Path | None = None) -> Path:
+    """The word pieces of BERT, `bert-base-uncased/vocab.txt` in a folder of weights.
+
+    Raises:
+        PrerequisiteError: They are nowhere.
+    """
+    for folder in folders(weights_dir):
+        path = folder / BERT_VOCABULARY
+        with suppress(OSError, ValueError):
+            if path.is_file():
+                return path
+    fix = f"copy vocab.txt of bert-base-uncased to {folders(weights_dir)[0] / BERT_VOCABULARY}"
+    raise _missing(BERT_VOCABULARY, weights_dir, fix)
+
+
+def _pull(file: WeightsFile, weights_dir: Path | None) -> str:
+    into = weights_dir or os.environ.get(VARIABLE, "").strip() or folders(weights_dir)[0]
+    if not file.url:
+        return f"get it from {file.page} and put it into {into}"
+    return f"turbo-eval weights pull {file.id} --weights-dir {into}"
+
+
+def _missing(name: str, weights_dir: Path | None, fix: str) -> PrerequisiteError:
+    searched = ", ".join(str(folder) for folder in folders(weights_dir))
+    return PrerequisiteError(f"no weights {name}", why=f"searched {searched}", fix=fix)
+
+
+def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> dict[str, "Tensor"]:
+    """Read the tensors of a checkpoint; no code of it runs (see the module `archive`).
+
+    A file that cannot be mapped into memory as it is (TorchScript, and the format before
+    torch 1.6) is converted once to safetensors, beside it if that folder can be written; archives
+    of torch.save are mapped directly, so a copy would gain nothing.
+
+    Args:
+        path: The checkpoint.
+        wrapper: Key of the dictionary that holds the state; None or empty when the file is it.
+        prefix: What every name starts with; it is taken off.
+
+    Returns:
+        Name -> tensor on the CPU, as stored; mapped from the file, copy on write, where possible.
+
+    Raises:
+        PrerequisiteError: The file is cut off, damaged, of another kind, or lacks the wrapper.
+    """
+    state = _converted(path)
+    if state is None:
+        content, mapped = _read(path)
+        state = dict(_tensors(_unwrapped(path, content, wrapper)))
+        if not state:
+            raise _refused(path, "it holds no tensors")
+        if not mapped:
+            _convert(path, state)
+    if prefix:
+        wrong = [name for name in state if not name.startswith(prefix)]
+        # Saved from one device, RAFT has no prefix; then no name has it.
+        if wrong and len(wrong) != len(state):
+            raise _refused(path, f"some of its names lack the prefix {prefix}: {wrong[0]}")
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _read(path: Path) -> tuple[Mapping[Any, Any], bool]:
+    """The contents of a checkpoint, and whether its tensors are mapped."""
+    import torch
+
+    from turbo_eval.backbones.official.archive import inert_tensors
+
+    head = _head(path)
+    archive = head.startswith(b"PK")
+    if archive and not zipfile.is_zipfile(path):
+        raise _refused(path, "it is cut off: the end of the archive is missing", half=True)
+    if not archive and not head.startswith((b"\x80", b"\x93")):
+        raise _refused(path, "it is no checkpoint (a web page saved under this name?)")
+    try:
+        try:
+            if archive and _is_torchscript(path):
+                return inert_tensors(path), False
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        except pickle.UnpicklingError:
+            # Some files keep settings of other libraries beside the tensors.
+            if not archive:
+                raise
+            return inert_tensors(path), True
+    except (
+        pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, RuntimeError, ValueError,
+        AttributeError, IndexError, TypeError, OverflowError,
+    ) as error:  # fmt: skip
+        why = str(error).strip().partition("\n")[0][:200] or "it ends too early"
+        raise _refused(path, why, half=True) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(content, Mapping):
+        raise _refused(path, f"it holds a {type(content).__name__}, no dictionary of tensors")
+    return content, archive
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not head:
+        raise _refused(path, "it is empty", half=True)
+    return head
+
+
+def _is_torchscript(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _unwrapped(path: Path, content: Mapping[Any, Any], wrapper: str | None) -> Mapping[Any, Any]:
+    if not wrapper:
+        return content
+    inside = content.get(wrapper)
+    if not isinstance(inside, Mapping):
+        names = ", ".join(repr(key) for key in list(content)[:_NAMED])
+        raise _refused(path, f"it has no part {wrapper!r}; it starts with {names}")
+    return inside
+
+
+def _tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, "Tensor"]]:
+    from torch import Tensor
+
+    for name, value in content.items():
+        if isinstance(value, Tensor):
+            yield str(name), value
+
+
+def _converted(path: Path) -> dict[str, "Tensor"] | None:
+    """The converted copy, if there is one of this very file."""
+    from safetensors import SafetensorError, safe_open
+
+    for copy in _copies(path):
+        try:
+            with safe_open(copy, "pt") as file:
+                if (file.metadata() or {}).get("of") == _identity(path):
+                    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            continue
+    return None
+
+
+def _convert(path: Path, state: Mapping[str, "Tensor"]) -> None:
+    """Keep a copy that can be mapped, where that is possible; without one everything works."""
+    from safetensors.torch import save_file
+
+    # Safetensors wants every tensor to have memory of its own.
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
+    for copy in _copies(path):
+        with suppress(TurboError, OSError), atomic_path(copy) as temporary:
+            save_file(tensors, temporary, {"of": _identity(path)})
+            return
+
+
+def _copies(path: Path) -> list[Path]:
+    from turbo_eval.core.hashing import content_key
+    from turbo_eval.prompts.manifest import home
+
+    name = f"{path.stem}-{content_key('copy', str(path.resolve()))}{CONVERTED}"
+    return [path.with_name(path.name + CONVERTED), home() / "weights" / name]
+
+
+def _identity(path: Path) -> str:
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def load_strict(
+    module: "nn.Module", state: Mapping[str, "Tensor"], file: WeightsFile | str
+) -> "nn.Module":
+    """Give a module its weights; every name and shape must fit.
+
+    The module takes the tensors themselves, so mapped files are not copied; floating-point ones
+    are changed to the module's type first. A module on the `meta` device becomes a real one.
+
+    Args:
+        module: The network.
+        state: Its state dict.
+        file: Whose weights they are, for messages.
+
+    Returns:
+        The module.
+
+    Raises:
+        PrerequisiteError: They belong to another network; the first three names that differ are
+            given.
+    """
+    name = file if isinstance(file, str) else file.file
+    wanted = module.state_dict()
+    missing = [key for key in wanted if key not in state]
+    strange = [key for key in state if key not in wanted]
+    shaped = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
+    if missing or strange or shaped:
+        raise PrerequisiteError(
+            f"the weights {name} belong to another network",
+            why="; ".join(
+                f"{len(keys)} {what} ({_first(keys)})"
+                for what, keys in (
+                    ("missing", missing), ("unknown", strange), ("of another shape", shaped),
+                )
+                if keys
+            ),
+            fix="get the official file: turbo-eval weights list",
+        )  # fmt: skip
+    fitting = {
+        key: tensor.to(wanted[key].dtype) if tensor.is_floating_point() else tensor
+        for key, tensor in state.items()
+    }
+    module.load_state_dict(fitting, strict=True, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def _first(keys: Iterable[str]) -> str:
+    named = list(keys)
+    return ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
+
+
+def _refused(path: Path, why: str, *, half: bool = False) -> PrerequisiteError:
+    entry = next((e for e in FILES if e.file == path.name), None)
+    fix = "download it again"
+    if entry and entry.url:
+        fix += f": turbo-eval weights pull {entry.id} --weights-dir {path.parent} --again"
+    what = "is damaged or was downloaded only in part" if half else "cannot be used"
+    return PrerequisiteError(f"the weights {path} {what}", why=why, fix=fix)
+
+
+def _unreadable(path: Path, error: OSError) -> PrerequisiteError:
+    why = error.strerror or str(error)
+    return PrerequisiteError(
+        f"cannot read the weights {path}", why=why, fix="check its permissions"
+    )
+
+
+def roles_ready(weights_dir: Path | None = None) -> dict[str, list[str]]:
+    """Role -> names of the files it still needs, for every role that reads official files."""
+    roles = dict.fromkeys(role for entry in FILES for role in entry.roles)
+    return {
+        role: [e.file for e in files_of_role(role) if locate(e, weights_dir) is None]
+        for role in roles
+    }
