@@ -1,4 +1,4 @@
-"""The `turbo-train` command. `world` trains the mini world's networks from nothing."""
+"""The `turbo-train` command: students of any teacher, and the mini world from nothing."""
 
 import sys
 from collections.abc import Sequence
@@ -8,10 +8,19 @@ from typing import Annotated
 import typer
 
 from turbo_eval.core import entry
+from turbo_train import commands
+from turbo_train.data import command as data_command
 
 app = typer.Typer(no_args_is_help=True, help="Train text-to-video students and the mini world.")
 world = typer.Typer(no_args_is_help=True, help="Train the mini world's networks from nothing.")
 app.add_typer(world, name="world")
+app.add_typer(data_command.app, name="data")
+app.command("list")(commands.list_configs)
+app.command()(commands.show)
+app.command()(commands.cp)
+app.command()(commands.run)
+app.command()(commands.resume)
+app.command()(commands.export)
 
 Folder = Annotated[
     Path, typer.Option(help="Working folder: checkpoints and finished parts.", file_okay=False)

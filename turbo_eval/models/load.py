@@ -1,8 +1,9 @@
 """From the name a user types to a text-to-video system.
 
-Names: a registered system (`mini-teacher`) or `folder:PATH` for videos that exist already. Third
-parties add systems by the entry-point group `turbo_eval.models` or by `TURBO_EVAL_PLUGINS`
-(turbo_eval.core.plugins); what they register is a function with the signature of `Factory`.
+Names: a registered system (`mini-teacher`), a student's folder, or `folder:PATH` for videos that
+exist already. Third parties add systems by the entry-point group `turbo_eval.models` or by
+`TURBO_EVAL_PLUGINS` (turbo_eval.core.plugins); what they register is a function with the signature
+of `Factory`.
 """
 
 import re
@@ -16,6 +17,7 @@ from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
+from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
 
 
 class Factory(Protocol):
@@ -37,6 +39,9 @@ class Factory(Protocol):
 
 REGISTRY: Registry[Factory] = Registry("model", entry_points="turbo_eval.models")
 REGISTRY.add("mini-teacher", "turbo_eval.models.mini:load")
+for _student in ("mini-vcm", "mini-turbo"):
+    if (WEIGHTS / _student / MANIFEST).is_file():
+        REGISTRY.add(_student, "turbo_eval.models.student:load_packaged")
 
 
 def model_names() -> list[str]:
@@ -55,7 +60,7 @@ def load(
     """Return the system behind a name; its weights are read when it first draws a clip.
 
     Args:
-        name_or_path: A registered name.
+        name_or_path: A registered name, or a student's folder (see `turbo-train export`).
         weights_dir: Folder with its weights; the packaged ones when None.
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `float32`, `float16` or `bfloat16`.
@@ -71,9 +76,19 @@ def load(
             why="it holds videos that exist already",
             fix="score it with `turbo-eval run SUITE --model folder:PATH`",
         )
+    student = student_folder(name_or_path)
+    if student is not None:
+        return StudentTextToVideo(student, weights_dir=weights_dir, device=device, dtype=dtype)
     factory = REGISTRY.get(name_or_path)
     name = REGISTRY.resolve(name_or_path)
     return factory(name, weights_dir=weights_dir, device=device, dtype=dtype)
+
+
+def student_folder(name_or_path: str) -> Path | None:
+    """The folder of a student, when a path (of the folder or of its manifest) is given."""
+    path = Path(name_or_path)
+    folder = path.parent if path.name == MANIFEST else path
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def open_source(
@@ -108,6 +123,13 @@ def sampler_of(config: ModelConfig, info: ModelInfo) -> Sampler:
     )
 
 
+def _student_label(path: str) -> str:
+    """The name in a student's manifest, so that a table shows what was trained, not where."""
+    folder = student_folder(path)
+    assert folder is not None
+    return str(read_manifest(folder)["name"])
+
+
 def labels(configs: Iterable[ModelConfig]) -> list[str]:
     """Short names that tell the models of one run apart and are safe as folder names.
 
@@ -130,6 +152,8 @@ def labels(configs: Iterable[ModelConfig]) -> list[str]:
         if config.name.startswith(PREFIX):
             path = Path(config.name.removeprefix(PREFIX))
             text = path.stem if path.suffix.lower() == ".csv" else path.resolve().name
+        elif student_folder(config.name) is not None:
+            text = config.label.replace(config.name, _student_label(config.name))
         safe = re.sub(r"[^\w.@+-]+", "_", text).strip("._") or "model"
         candidate, number = safe, 2
         while candidate in found:
