@@ -97,6 +97,11 @@ class Judge(ABC):
             return self.look(network, clip, prompt)
 
 
+def serves(prompt: Prompt, dimension: str) -> bool:
+    """Whether a clip of the prompt may be scored in a dimension: it is named, or none is."""
+    return not prompt.dimensions or dimension in prompt.dimensions
+
+
 def float_frames(frames: NDArray[np.uint8], device: str | torch.device = "cpu") -> Tensor:
     """Frames uint8 [N, H, W, 3] as float32 [N, 3, H, W] in 0..255."""
     # Clips may be views that torch cannot wrap (negative steps, not writable), hence the copy.

@@ -261,8 +261,25 @@ def load_strict(
         PrerequisiteError: They belong to another network; the first three names that differ are
             given.
     """
-    name = file if isinstance(file, str) else file.file
     wanted = module.state_dict()
+    check_strict(wanted, state, file)
+    fitting = {
+        key: tensor.to(wanted[key].dtype) if tensor.is_floating_point() else tensor
+        for key, tensor in state.items()
+    }
+    module.load_state_dict(fitting, strict=True, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def check_strict(
+    wanted: Mapping[str, "Tensor"], state: Mapping[str, "Tensor"], file: WeightsFile | str
+) -> None:
+    """Compare the names and shapes of a state with those of a network.
+
+    Raises:
+        PrerequisiteError: They differ; the first three names that do are given.
+    """
+    name = file if isinstance(file, str) else file.file
     missing = [key for key in wanted if key not in state]
     strange = [key for key in state if key not in wanted]
     shaped = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
@@ -278,12 +295,6 @@ def load_strict(
             ),
             fix="get the official file: turbo-eval weights list",
         )  # fmt: skip
-    fitting = {
-        key: tensor.to(wanted[key].dtype) if tensor.is_floating_point() else tensor
-        for key, tensor in state.items()
-    }
-    module.load_state_dict(fitting, strict=True, assign=True)
-    return module.requires_grad_(False).eval()
 
 
 def _first(keys: Iterable[str]) -> str:
