@@ -56,7 +56,7 @@ def write_card(
             **trained.settings,
             "steps": trained.progress.step,
             "seconds": round(trained.progress.seconds, 1),
-            "device": _device(device),
+            "device": device_name(device),
             "torch": torch.__version__,
             "loss": losses[::-1][::stride][::-1],
         },
@@ -68,7 +68,8 @@ def write_card(
     return path
 
 
-def _device(device: str) -> str:
+def device_name(device: str) -> str:
+    """What a network was trained on, in words: the GPU's name, or the CPU and its threads."""
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name())
     return f"CPU ({platform.machine()}), {torch.get_num_threads()} thread"

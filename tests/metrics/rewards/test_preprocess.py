@@ -1,0 +1,131 @@
+"""Official preparations: against arrays of the authors' program, and by closed forms without it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from turbo_eval.core.errors import InputError
+from turbo_eval.metrics.rewards.preprocess import (
+    CLIP_MEAN,
+    CLIP_STD,
+    IMAGENET_MEAN,
+    letterbox,
+    middle,
+    resize,
+    shorter_side,
+    squeeze,
+    window,
+)
+
+ARRAYS = (
+    Path(__file__).resolve().parents[4]
+    / "shared" / "fixtures" / "t2v_turbo" / "reward_preprocess.npz"
+)  # fmt: skip
+there = pytest.mark.skipif(not ARRAYS.is_file(), reason="the authors' arrays are not here")
+
+
+def prepared(name: str, frames: Tensor, offset: tuple[int, int]) -> Tensor:
+    if name == "viclip":
+        return window(frames, offset)
+    return {"hpsv2": letterbox, "clip": squeeze, "imagereward": middle}[name](frames)
+
+
+@there
+@pytest.mark.parametrize("video", ["wide", "square", "small"])
+@pytest.mark.parametrize("name", ["hpsv2", "clip", "imagereward", "viclip"])
+def test_equal_to_the_authors_program(video: str, name: str) -> None:
+    arrays = np.load(ARRAYS)
+    frames = torch.from_numpy(arrays[f"{video}_video_uint8"]).float() / 255
+    top, left = (int(v) for v in arrays[f"{video}_viclip_crop_top_left"])
+    result = prepared(name, frames, (top, left))
+    assert result.shape[1:] == (3, 224, 224)
+    # The README's tolerance without a network: 1e-6 relative; values reach 5.
+    for key, mine in (("stride7", result[..., ::7, ::7]), ("row112", result[..., 112, :])):
+        theirs = torch.from_numpy(arrays[f"{video}_{name}_{key}"])
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-6)
+    total, absolute = arrays[f"{video}_{name}_sum_abs_sum"]
+    assert float(result.double().sum()) == pytest.approx(total, abs=1e-6 * absolute)
+    assert float(result.double().abs().sum()) == pytest.approx(absolute, rel=1e-6)
+
+
+@there
+def test_the_window_of_the_video_models_has_the_authors_room() -> None:
+    arrays = np.load(ARRAYS)
+    for video in ("wide", "square", "small"):
+        size = shorter_side(*arrays[f"{video}_video_uint8"].shape[-2:])
+        assert list(size) == list(arrays[f"{video}_viclip_resized_hw"])
+
+
+def flat(value: float, height: int, width: int) -> Tensor:
+    return torch.full((2, 3, height, width), value)
+
+
+@pytest.mark.parametrize(("height", "width"), [(320, 512), (512, 320), (64, 64), (225, 100)])
+def test_letterbox_keeps_the_aspect_and_makes_black_bars(height: int, width: int) -> None:
+    result = letterbox(flat(0.5, height, width))
+    assert result.shape == (2, 3, 224, 224)
+    black = [-mean / std for mean, std in zip(CLIP_MEAN, CLIP_STD, strict=True)]
+    grey = [(0.5 - mean) / std for mean, std in zip(CLIP_MEAN, CLIP_STD, strict=True)]
+    new = (round(height * 224 / max(height, width)), round(width * 224 / max(height, width)))
+    top, left = (224 - new[0]) // 2, (224 - new[1]) // 2
+    expected = torch.tensor(black)[:, None, None].repeat(1, 224, 224)
+    expected[:, top : top + new[0], left : left + new[1]] = torch.tensor(grey)[:, None, None]
+    torch.testing.assert_close(result[0], expected, rtol=0, atol=2e-6)
+
+
+def test_letterbox_of_a_wide_clip_has_42_black_rows_on_each_side() -> None:
+    rows = letterbox(flat(1.0, 320, 512))[0, 0, :, 100]
+    bars = (rows < 0).nonzero().ravel().tolist()
+    assert bars == [*range(42), *range(182, 224)]
+
+
+def test_squeeze_shows_the_whole_frame() -> None:
+    frame = torch.zeros(1, 3, 100, 400)
+    frame[..., :50, :] = 1  # The upper half.
+    result = squeeze(frame)[0, 0]
+    assert (result[:110] > 1).all()
+    assert (result[114:] < 0).all()
+
+
+def test_middle_cuts_the_sides_off() -> None:
+    frame = torch.zeros(1, 3, 224, 424)
+    frame[..., 100:324] = 1
+    assert torch.equal(middle(frame), squeeze(torch.ones(1, 3, 224, 224)))
+
+
+def test_window_is_where_it_was_asked_for() -> None:
+    frame = torch.zeros(1, 3, 224, 300)
+    frame[..., 10:234] = 1
+    result = window(frame, (0, 10))
+    assert float(result[0, 0].min()) > 0
+    blank = window(frame, (0, 0))[0, 0, :, :10]
+    torch.testing.assert_close(blank, torch.full_like(blank, -IMAGENET_MEAN[0] / 0.229))
+
+
+@pytest.mark.parametrize("offset", [(0, 77), (1, 0), (-1, 0)])
+def test_window_outside_is_refused(offset: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="does not lie inside"):
+        window(torch.zeros(1, 3, 224, 300), offset)
+
+
+def test_shorter_side_rounds_each_side() -> None:
+    assert shorter_side(320, 512) == (224, 358)
+    assert shorter_side(512, 320) == (358, 224)
+    assert shorter_side(224, 224) == (224, 224)
+
+
+def test_frames_of_the_right_size_stay_to_the_bit() -> None:
+    frames = torch.rand(1, 3, 224, 224)
+    assert resize(frames, 224, 224) is frames
+
+
+@pytest.mark.parametrize("prepare", [letterbox, squeeze, middle])
+def test_the_gradient_comes_through(prepare: object) -> None:
+    frames = torch.rand(1, 3, 40, 64, requires_grad=True)
+    assert callable(prepare)
+    prepare(frames).sum().backward()
+    assert frames.grad is not None
+    assert bool((frames.grad[..., 5:35, 20:44] > 0).all())

@@ -1,0 +1,104 @@
+"""Rewards that are a cosine: a tower that looks, a tower that reads, one space."""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from turbo_eval.core.errors import InputError
+from turbo_eval.metrics.rewards.base import RewardInfo, frame_indices
+
+KEPT: Final = 4096
+"""Prompts whose features are kept; a prompt comes back once per epoch, and reading it is costly."""
+
+
+class TwoTowers(ABC):
+    """A `Reward` by two frozen towers.
+
+    Subclasses read their weights in `_see` or `_read` at the first call, or before.
+
+    Args:
+        device: Where the towers run; frames are moved there.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self._features: OrderedDict[str, Tensor] = OrderedDict()
+
+    @property
+    @abstractmethod
+    def info(self) -> RewardInfo:
+        """Facts of the reward."""
+
+    @abstractmethod
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """Prepare frames, see `Reward`."""
+
+    @abstractmethod
+    def _see(self, prepared: Tensor) -> Tensor:
+        """Features [B, D] of prepared frames [B, 3, S, S] or clips [B, K, 3, S, S]."""
+
+    @abstractmethod
+    def _read(self, prompts: Sequence[str]) -> Tensor:
+        """Features [B, D] of prompts; called without gradient."""
+
+    def score(self, frames: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Cosine of frames or clips and their prompts, without any factor; see `Reward`."""
+        self._check(frames, prompts)
+        score = (self.look(frames) * self.read(prompts)).sum(-1)
+        if not bool(torch.isfinite(score).all()):
+            broken = int((~torch.isfinite(score)).sum())
+            raise InputError(
+                f"reward {self.info.id!r} gave {broken} scores of {len(score)} that are no numbers",
+                why="the frames hold NaN or infinity"
+                if not bool(torch.isfinite(frames).all())
+                else "its network overflowed or its weights are damaged",
+                fix="lower the learning rate, or run the reward in float32",
+            )
+        return score
+
+    def look(self, frames: Tensor) -> Tensor:
+        """Unit features float32 [B, D] of frames or clips as `score` takes them."""
+        frames = frames.to(self.device)
+        if self.info.frames is None:
+            prepared = self.preprocess(frames)
+        else:
+            chosen = frames[:, frame_indices(frames.shape[1], self.info.frames)]
+            prepared = self.preprocess(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
+        # In float32, also under autocast: a cosine in half precision has three digits.
+        return F.normalize(self._see(prepared).float(), dim=-1)
+
+    def _check(self, frames: Tensor, prompts: Sequence[str]) -> None:
+        wanted = "[B, 3, H, W]" if self.info.kind == "image" else "[B, F, 3, H, W]"
+        sides = 4 if self.info.kind == "image" else 5
+        if frames.ndim != sides or frames.shape[-3] != 3 or not frames.is_floating_point():
+            raise InputError(
+                f"reward {self.info.id!r} cannot look at {frames.dtype} {list(frames.shape)}",
+                why=f"it takes floats in 0..1, {wanted}",
+            )
+        if isinstance(prompts, str) or len(prompts) != len(frames):
+            given = "one string" if isinstance(prompts, str) else f"{len(prompts)} prompts"
+            kind = self.info.kind
+            raise InputError(
+                f"reward {self.info.id!r} was given {given} for {len(frames)} {kind}s",
+                fix="give one prompt for each",
+            )
+
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """Unit features float32 [B, D] of prompts; each distinct one is read once."""
+        new = [text for text in dict.fromkeys(prompts) if text not in self._features]
+        if new:
+            with torch.no_grad():
+                read = F.normalize(self._read(new).float(), dim=-1)
+            # Copies, so that keeping one row does not keep the whole batch.
+            self._features.update(zip(new, (row.clone() for row in read), strict=True))
+        for text in prompts:
+            self._features.move_to_end(text)
+        said = torch.stack([self._features[text] for text in prompts])
+        while len(self._features) > KEPT:
+            self._features.popitem(last=False)
+        return said
