@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,14 @@ class Clip:
         fps: Frames a second, above 0.
         content_hash: Key of what was decoded: of the file's bytes, or of the array when the clip
             never was a file.
+        path: The file it was decoded from, for networks that scale while decoding; None for a
+            clip that never was a file.
     """
 
     frames: npt.NDArray[np.uint8]
     fps: float
     content_hash: str
+    path: Path | None = None
 
 
 def clip_of(frames: npt.NDArray[np.uint8], fps: float) -> Clip:

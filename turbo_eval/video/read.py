@@ -100,7 +100,7 @@ def decode(path: Path, *, max_bytes: int = MAX_BYTES) -> Clip:
     if fps is None:
         raise InputError(f"{path} has no frame rate", fix="write it again with a frame rate")
     try:
-        return Clip(frames, fps, blake_file(path))
+        return Clip(frames, fps, blake_file(path), path)
     except OSError as error:
         raise _unreadable(path, error) from error
 
