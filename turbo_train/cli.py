@@ -123,6 +123,21 @@ def judges(
 
 
 @world.command()
+def rewards(
+    folder: Folder = DEFAULT,
+    only: Annotated[list[str] | None, typer.Option(help="A reward; repeatable.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train the mini rewards into the package, with their cards."""
+    from turbo_train.world import recipes
+    from turbo_train.world.rewards import train_all
+
+    recipes.thread_count(threads)
+    train_all(folder / "rewards", only or None, device=device, say=_say)
+
+
+@world.command()
 def suite(out: Path = Path("prompts/mini")) -> None:
     """Write the mini prompt suite and its manifest."""
     from turbo_train.world.suite import write
