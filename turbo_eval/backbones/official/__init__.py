@@ -29,7 +29,12 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "frame_features": f"{_HERE}.dino:Dino",
         "image_text": f"{_HERE}.clip:ImageText",
         "aesthetic": f"{_HERE}.aesthetic:Aesthetic",
+        "image_quality": f"{_HERE}.musiq:ImageQuality",
         "flow": f"{_HERE}.raft:Flow",
+        "interpolation": f"{_HERE}.amt:Interpolation",
+        "action": f"{_HERE}.umt:Action",
+        "video_text": f"{_HERE}.viclip:VideoText",
+        "scene": f"{_HERE}.tag2text.judge:Scene",
     }
 )
 """Role -> `module:Class`, a `turbo_eval.backbones.official.frames.Judge`."""

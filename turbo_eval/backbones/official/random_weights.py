@@ -35,6 +35,10 @@ LAYOUTS: Final[Mapping[str, str]] = MappingProxyType(
         "aesthetic": f"{_HERE}.aesthetic:layout",
         "dino": f"{_HERE}.dino:layout",
         "raft": f"{_HERE}.raft:layout",
+        "amt": f"{_HERE}.amt:layout",
+        "musiq": f"{_HERE}.musiq:layout",
+        "viclip": f"{_HERE}.viclip:layout",
+        "umt": f"{_HERE}.umt:layout",
         "tag2text": f"{_HERE}.tag2text.judge:layout",
     }
 )
