@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from diffusers import LCMScheduler, TextToVideoSDPipeline
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from turbo_eval.core.errors import ConfigError, InputError, UsageError, from_os_error
 from turbo_eval.core.hashing import file_sha256
-from turbo_eval.core.store import write_json_atomic
+from turbo_eval.core.store import write_bytes_atomic, write_json_atomic
 from turbo_eval.models.guidance import GUIDANCE_DIM
 from turbo_eval.models.student import (
     FORMAT,
@@ -113,7 +113,7 @@ def export_student(
     try:
         out.mkdir(parents=True, exist_ok=True)
         lora = {k: (v.half() if half else v).contiguous() for k, v in loaded.lora.items()}
-        save_file(lora, out / LORA)
+        write_bytes_atomic(out / LORA, save(lora))
         manifest = {
             "format": FORMAT,
             "name": name or settings.name,
