@@ -28,7 +28,7 @@ from turbo_eval.score.plan import current_videos, metrics_for
 SUITE_FILE = "suite.json"
 
 
-def summarize(run: RunFolder) -> Summary:
+def summarize(run: RunFolder, *, weights_dir: Path | None = None) -> Summary:
     """Summarise a run: value, interval and counts of every model in every metric, and totals.
 
     A value is the sum of numerators over the sum of denominators of the videos that have a score.
@@ -37,6 +37,7 @@ def summarize(run: RunFolder) -> Summary:
 
     Args:
         run: A run folder in any state.
+        weights_dir: The folder of the judges' weights, if the user named one.
 
     Returns:
         The summary; the same rows always give the same numbers.
@@ -48,7 +49,7 @@ def summarize(run: RunFolder) -> Summary:
     """
     config = restore(run.config(), {}, source=run.path / "run.toml")
     prompts = read_prompts(run)
-    judges = load_judges(config.judges)
+    judges = load_judges(config.judges, weights_dir=weights_dir)
     table = normalisation_of(judges)
     videos = current_videos(run, prompts, config.seeds)
     models = labels(config.models)

@@ -62,6 +62,11 @@ COMMANDS: dict[str, LazyCommand] = {
         "Show the settings of a run and where they come from.",
         SETUP,
     ),
+    "weights": LazyCommand(
+        "turbo_eval.cli.weights_cmd:app",
+        "Official weights: list, pull, verify, where, random.",
+        SETUP,
+    ),
     "doctor": LazyCommand(
         "turbo_eval.cli.doctor_cmd:doctor", "Check that this machine is ready, with fixes.", SETUP
     ),

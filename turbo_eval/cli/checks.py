@@ -15,7 +15,6 @@ from typing import Literal
 
 import turbo_eval
 from turbo_eval.core.errors import TurboError, one_line
-from turbo_eval.core.hashing import file_sha256
 
 DISTRIBUTION = "turbo-eval"
 WANTED_FREE = 2 * 2**30  # bytes; a demo run with its videos and features stays far below
@@ -56,6 +55,7 @@ def all_checks(runs: Path, weights_dir: Path | None = None) -> Iterator[Check]:
     yield check_cpu()
     yield from _guarded("video decoder", check_decoder)
     yield from check_weights(weights_dir)
+    yield from _official(weights_dir)
     yield from _guarded("disk", lambda: check_disk(runs))
     yield from check_writable({"run folder": runs, "temporary": Path(tempfile.gettempdir())})
 
@@ -182,20 +182,31 @@ def check_weights(weights_dir: Path | None = None) -> list[Check]:
         weights_dir: where the settings say that weights lie besides the package.
     """
     from turbo_eval.backbones.judges import judge_names
+    from turbo_eval.backbones.official.marks import checksum
     from turbo_eval.models import model_names
 
     roots = [Path(turbo_eval.__file__).parent / "_weights", *([weights_dir] if weights_dir else [])]
     files = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
-    there = {file_sha256(path) for path in files}
+    # Official weights take gigabytes; their checksums are computed once and kept.
+    there = {checksum(path) for path in files}
     checks: list[Check] = []
     for name in model_names():
         wanted = partial(_weights_of_model, name, weights_dir)
         checks += _guarded(f"weights of {name}", partial(_weights, name, wanted, there))
     for name in judge_names():
+        if name == "official":
+            # Not shipped; see `_official`.
+            continue
         wanted = partial(_weights_of_judges, name)
         title = f"judges {name}"
         checks += _guarded(f"weights of {title}", partial(_weights, title, wanted, there))
     return checks
+
+
+def _official(weights_dir: Path | None) -> list[Check]:
+    from turbo_eval.cli.official_checks import check_official
+
+    return check_official(weights_dir)
 
 
 def _weights_of_model(name: str, weights_dir: Path | None) -> dict[str, str]:

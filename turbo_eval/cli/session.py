@@ -1,5 +1,6 @@
 """One opened run: settings, prompts, models, judges and folder, and the stages on it."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
 from turbo_eval.backbones import Judges, load_judges
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
-from turbo_eval.config import ModelConfig, RunConfig, resolve, restore
+from turbo_eval.config import ModelConfig, RunConfig, environment_name, resolve, restore
 from turbo_eval.core.errors import (
     ConfigError,
     InputError,
@@ -87,7 +88,7 @@ class Session:
     def judges_on_device(self) -> Judges:
         """The judges on the device that was asked for; only called when there is work."""
         device = pick_device(self.config.device)
-        return self.judges if device == "cpu" else load_judges(self.judges.name, device=device)
+        return self.judges if device == "cpu" else _judges(self.config, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     suite = suite.select(dimensions=config.dimensions, ids=config.prompts, limit=config.limit)
     for note in suite.notes:
         say(f"Note: {note}")
-    judges = load_judges(config.judges)
+    judges = _judges(config)
     sources = _open(config)
     if not named:
         key = content_key("run", config.identity(), suite.checksum)[:8]
@@ -152,7 +153,12 @@ def reopen(path: Path, **operational: Any) -> Session:
         InputError: Its prompts are missing.
     """
     run = RunFolder(path)
-    config = restore(run.config(), operational | {"run": path}, source=path / "run.toml")
+    # Where the weights lay is no part of what a run is, yet later stages need the same ones.
+    weights = os.environ.get(environment_name("weights_dir")) or read_json(
+        run.path / "provenance.json"
+    ).get("weights_dir")
+    given = {"run": path, "weights_dir": Path(weights) if weights else None} | operational
+    config = restore(run.config(), given, source=path / "run.toml")
     prompts = tuple(read_prompts(run))
     if not prompts:
         raise InputError(
@@ -161,7 +167,7 @@ def reopen(path: Path, **operational: Any) -> Session:
             fix="type the `turbo-eval run` command that started it again",
         )
     sources = _open(config)
-    return Session(config, prompts, sources, load_judges(config.judges), run)
+    return Session(config, prompts, sources, _judges(config), run)
 
 
 def stage_plans(session: Session) -> list[StagePlan]:
@@ -244,6 +250,10 @@ def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
     return open_sources(
         config.models, weights_dir=config.weights_dir, device=device, dtype=config.dtype
     )
+
+
+def _judges(config: RunConfig, device: str = "cpu") -> Judges:
+    return load_judges(config.judges, device=device, weights_dir=config.weights_dir)
 
 
 def _keep_suite(run: RunFolder, suite: Suite, whole: int, *, dry_run: bool) -> None:

@@ -116,8 +116,15 @@ def _keep_times(session: Session, outcome: Outcome, seconds: float) -> None:
         role: {"id": info.id, "version": info.version, "weights": info.weights}
         for role, info in session.judges.infos.items()
     }
+    weights = session.config.weights_dir
     session.run.write_provenance(
-        {"device": session.config.device, "models": models, "judges": parts, "seconds": times}
+        {
+            "device": session.config.device,
+            "models": models,
+            "judges": parts,
+            "seconds": times,
+            "weights_dir": str(weights.resolve()) if weights else None,
+        }
     )
 
 
@@ -134,7 +141,7 @@ def summarize_run(session: Session, *, keep: bool = True) -> dict[str, Any]:
     from turbo_eval.analyze import summarize
     from turbo_eval.analyze.keep import keep_summary
 
-    summary = summarize(session.run)
+    summary = summarize(session.run, weights_dir=session.config.weights_dir)
     return keep_summary(summary, session.run) if keep else summary.to_json()
 
 

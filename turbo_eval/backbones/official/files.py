@@ -25,11 +25,13 @@ class WeightsFile:
         megabytes: About how large it is (10^6 bytes).
         licence: SPDX name, or who says what.
         page: Where people find it and its terms.
-        url: Where it can be pulled from; empty when it only comes inside an archive.
+        url: Where it can be pulled from.
+        member: Its path inside the zip archive at `url`; empty when `url` is the file itself.
         sha256: Checksum of the published file; shorter when only its first digits are public,
             empty when none is.
         wrapper: Key of the dictionary that holds the state; empty when the file is the state.
         prefix: What every name in the state starts with.
+        also: Other names under which a port of the same weights is published.
         torchscript: The file is a TorchScript archive, not a pickled dictionary.
     """
 
@@ -41,9 +43,11 @@ class WeightsFile:
     licence: str
     page: str
     url: str = ""
+    member: str = ""
     sha256: str = ""
     wrapper: str = ""
     prefix: str = ""
+    also: tuple[str, ...] = ()
     torchscript: bool = False
 
 
@@ -108,7 +112,11 @@ FILES: Final[tuple[WeightsFile, ...]] = (
         megabytes=21,
         licence="BSD-3-Clause",
         page="https://github.com/princeton-vl/RAFT",
+        url="https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
+        member="models/raft-things.pth",
         prefix="module.",
+        # The same weights by torchvision's names, as torchvision publishes them.
+        also=("raft_large_C_T_V1-22a6c225.pth",),
     ),
     WeightsFile(
         id="amt",
@@ -185,8 +193,22 @@ BY_ID: Final = MappingProxyType({entry.id: entry for entry in FILES})
 
 BERT_VOCABULARY: Final = "bert-base-uncased/vocab.txt"
 """The word pieces of GRiT and Tag2Text, below the folder of weights."""
-BERT_SHA256: Final = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
-"""Checksum of the standard vocabulary of 30522 lines."""
+
+VOCABULARY: Final = WeightsFile(
+    id="bert-vocabulary",
+    file=BERT_VOCABULARY,
+    roles=("detector", "scene"),
+    cache="",
+    megabytes=0.23,
+    licence="Apache-2.0",
+    page=f"{_HUB}/google-bert/bert-base-uncased",
+    url=f"{_HUB}/google-bert/bert-base-uncased/resolve/main/vocab.txt",
+    sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
+"""Not weights, but two networks cannot write without it; it takes no seed."""
+
+ALL: Final = (*FILES, VOCABULARY)
+"""Everything that the sixteen dimensions read."""
 
 
 def file_of(name: str) -> WeightsFile:
@@ -195,10 +217,10 @@ def file_of(name: str) -> WeightsFile:
     Raises:
         UsageError: No such file; the nearest names are suggested.
     """
-    for entry in FILES:
+    for entry in ALL:
         if name in (entry.id, entry.file):
             return entry
-    raise unknown("file of weights", name, [e.id for e in FILES] + [e.file for e in FILES])
+    raise unknown("file of weights", name, [e.id for e in ALL] + [e.file for e in ALL])
 
 
 def files_of_role(role: str) -> tuple[WeightsFile, ...]:

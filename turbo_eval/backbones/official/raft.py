@@ -112,20 +112,28 @@ class _Gates(nn.Module):
         unit: torchvision's ConvGRU; its inputs are [hidden 128, context 128, motion 128].
     """
 
+    gates: Tensor
+    gates_context: Tensor
+    gates_bias: Tensor
+    new: Tensor
+    new_context: Tensor
+    new_bias: Tensor
+
     def __init__(self, unit: Any) -> None:
         super().__init__()
-        both = torch.cat([unit.convz.weight, unit.convr.weight])
-        bias = torch.cat([unit.convz.bias, unit.convr.bias])
         self.padding = unit.convz.padding
-        self.gates, self.gates_context, self.gates_bias = *_split(both), bias
-        self.new, self.new_context = _split(unit.convq.weight)
-        self.new_bias = unit.convq.bias
-
-    def _apply(self, fn: Any, recurse: bool = True) -> "_Gates":
-        for name in ("gates", "gates_context", "gates_bias", "new", "new_context", "new_bias"):
-            setattr(self, name, fn(getattr(self, name)))
-        super()._apply(fn, recurse)
-        return self
+        gates, gates_context = _split(torch.cat([unit.convz.weight, unit.convr.weight]))
+        new, new_context = _split(unit.convq.weight)
+        parts = {
+            "gates": gates,
+            "gates_context": gates_context,
+            "gates_bias": torch.cat([unit.convz.bias, unit.convr.bias]).detach(),
+            "new": new,
+            "new_context": new_context,
+            "new_bias": unit.convq.bias.detach(),
+        }
+        for name, tensor in parts.items():
+            self.register_buffer(name, tensor, persistent=False)
 
     def fixed(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """What the context adds to the gates and to the new state in every update."""
@@ -160,7 +168,8 @@ class Raft(nn.Module):
         super().__init__()
         self.network = network
         block = network.update_block.recurrent_block
-        self.gates = nn.ModuleList([_Gates(block.convgru1), _Gates(block.convgru2)])
+        self.across = _Gates(block.convgru1)
+        self.down = _Gates(block.convgru2)
 
     def features(self, pictures: Tensor) -> Tensor:
         """Features [N, 256, H/8, W/8] to match, of pictures [N, 3, H, W] in -1..1."""
@@ -179,14 +188,14 @@ class Raft(nn.Module):
         net.corr_block.build_pyramid(first, second)
         hidden, context = net.context_encoder(pictures).split(128, 1)
         hidden, context = hidden.tanh(), context.relu()
-        fixed = [gate.fixed(context) for gate in self.gates]
+        across, down = self.across.fixed(context), self.down.fixed(context)
         start = _grid(first)
         at = start
         for _ in range(UPDATES):
             likeness = net.corr_block.index_pyramid(centroids_coords=at)
             motion = net.update_block.motion_encoder(at - start, likeness)
-            for gate, part in zip(self.gates, fixed, strict=True):
-                hidden = gate(hidden, motion, part)
+            hidden = self.across(hidden, motion, across)
+            hidden = self.down(hidden, motion, down)
             at = at + net.update_block.flow_head(hidden)
         # The volume of a large frame takes gigabytes and is of no more use.
         net.corr_block.corr_pyramid = [torch.empty(0)]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from turbo_eval.backbones.official.files import BERT_VOCABULARY, FILES, WeightsFile, files_of_role
+from turbo_eval.backbones.official.files import FILES, VOCABULARY, WeightsFile
 from turbo_eval.core.errors import PrerequisiteError, TurboError
 from turbo_eval.core.store import atomic_path
 
@@ -47,7 +47,8 @@ def locate(file: WeightsFile, weights_dir: Path | None = None) -> Path | None:
         weights_dir: The folder that the user named, if any: flat, or laid out as VBench's cache.
     """
     for folder in folders(weights_dir):
-        for path in (folder / file.file, folder / file.cache / file.file):
+        names = (file.file, *file.also)
+        for path in (base / name for name in names for base in (folder, folder / file.cache)):
             # A name that cannot be, or a folder that may not be entered, holds no weights.
             with suppress(OSError, ValueError):
                 if path.is_file():
@@ -77,20 +78,23 @@ def find_vocabulary(weights_dir: Path | None = None) -> Path:
     Raises:
         PrerequisiteError: They are nowhere.
     """
-    for folder in folders(weights_dir):
-        path = folder / BERT_VOCABULARY
-        with suppress(OSError, ValueError):
-            if path.is_file():
-                return path
-    fix = f"copy vocab.txt of bert-base-uncased to {folders(weights_dir)[0] / BERT_VOCABULARY}"
-    raise _missing(BERT_VOCABULARY, weights_dir, fix)
+    return find(VOCABULARY, weights_dir)
+
+
+def place(file: WeightsFile, weights_dir: Path | None = None) -> Path:
+    """Where a new copy of an official file belongs.
+
+    In a folder that the user named, by option or environment, files lie flat; in VBench's cache
+    they lie where the official program looks for them.
+    """
+    folder = folders(weights_dir)[0]
+    named = weights_dir is not None or os.environ.get(VARIABLE, "").strip()
+    return folder / file.file if named else folder / file.cache / file.file
 
 
 def _pull(file: WeightsFile, weights_dir: Path | None) -> str:
-    into = weights_dir or os.environ.get(VARIABLE, "").strip() or folders(weights_dir)[0]
-    if not file.url:
-        return f"get it from {file.page} and put it into {into}"
-    return f"turbo-eval weights pull {file.id} --weights-dir {into}"
+    where = f" --weights-dir {weights_dir}" if weights_dir else ""
+    return f"turbo-eval weights pull {file.id}{where}"
 
 
 def _missing(name: str, weights_dir: Path | None, fix: str) -> PrerequisiteError:
@@ -225,6 +229,8 @@ def _convert(path: Path, state: Mapping[str, "Tensor"]) -> None:
     for copy in _copies(path):
         with suppress(TurboError, OSError), atomic_path(copy) as temporary:
             save_file(tensors, temporary, {"of": _identity(path)})
+            # Whoever may read the file may read its copy.
+            temporary.chmod(path.stat().st_mode & 0o666)
             return
 
 
@@ -316,12 +322,3 @@ def _unreadable(path: Path, error: OSError) -> PrerequisiteError:
     return PrerequisiteError(
         f"cannot read the weights {path}", why=why, fix="check its permissions"
     )
-
-
-def roles_ready(weights_dir: Path | None = None) -> dict[str, list[str]]:
-    """Role -> names of the files it still needs, for every role that reads official files."""
-    roles = dict.fromkeys(role for entry in FILES for role in entry.roles)
-    return {
-        role: [e.file for e in files_of_role(role) if locate(e, weights_dir) is None]
-        for role in roles
-    }

@@ -1,0 +1,285 @@
+"""`turbo-eval weights`: the official files of VBench's networks."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from turbo_eval.backbones.official.files import ALL, FILES, VOCABULARY, WeightsFile, file_of
+from turbo_eval.backbones.official.marks import checksum, random_mark
+from turbo_eval.backbones.official.weights import folders, locate, place
+from turbo_eval.cli.show import print_json, print_table
+from turbo_eval.config import resolve
+from turbo_eval.core.errors import PartialFailure, PrerequisiteError, TurboError, UsageError
+
+app = typer.Typer(
+    help="Official weights: list, pull, verify, where, random.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Files by short name or file name; all when not given.", metavar="FILE"),
+]
+WeightsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights-dir",
+        help="Folder of weights; before TURBO_EVAL_WEIGHTS_DIR and VBench's own cache.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command("list", epilog="Example: turbo-eval weights list")
+def list_command(weights_dir: WeightsDir = None, as_json: AsJson = False) -> None:
+    """List every official file: size, licence, who reads it, where it lies or comes from."""
+    rows = [_facts(file, _folder(weights_dir)) for file in ALL]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["file", "id", "mb", "licence", "parts", "state", "where"],
+        [
+            [r["file"], r["id"], f"{r['megabytes']:g}", r["licence"], r["roles"], r["state"],
+             r["path"] or r["page"]]
+            for r in rows
+        ],
+    )  # fmt: skip
+    missing = [row["id"] for row in rows if row["state"] == "missing"]
+    if missing:
+        _say(f"Missing: {len(missing)} of {len(rows)}. Get them with: turbo-eval weights pull")
+
+
+@app.command("where", epilog="Example: turbo-eval weights where raft")
+def where_command(
+    files: Names = None, weights_dir: WeightsDir = None, as_json: AsJson = False
+) -> None:
+    """Print where each file lies; leaves with 4 when one is nowhere."""
+    folder = _folder(weights_dir)
+    found = {file: locate(file, folder) for file in _chosen(files)}
+    if as_json:
+        print_json(
+            {
+                "searched": folders(folder),
+                "files": {file.file: path for file, path in found.items()},
+            }
+        )
+    else:
+        print_table(["file", "path"], [[file.file, path] for file, path in found.items()])
+    missing = [file for file, path in found.items() if path is None]
+    if missing:
+        raise PrerequisiteError(
+            f"{len(missing)} of {len(found)} files are nowhere",
+            why=f"searched {', '.join(map(str, folders(folder)))}",
+            fix=f"turbo-eval weights pull {' '.join(file.id for file in missing)}",
+        )
+
+
+@app.command("verify", epilog="Example: turbo-eval weights verify --weights-dir weights")
+def verify_command(
+    files: Names = None, weights_dir: WeightsDir = None, as_json: AsJson = False
+) -> None:
+    """Check the files that are there: checksums, and that each loads strictly as its network.
+
+    Works offline. Leaves with 6 when a file is wrong, with 4 when none of the files is there.
+    """
+    folder = _folder(weights_dir)
+    rows = [_verified(file, folder) for file in _chosen(files)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ["file", "state", "proof", "sha256"],
+            [[r["file"], r["state"], r["proof"], (r["sha256"] or "")[:16]] for r in rows],
+        )
+    wrong = [row for row in rows if row["state"] == "wrong"]
+    if wrong:
+        raise PartialFailure(
+            f"{len(wrong)} of {len(rows)} files are wrong",
+            why=wrong[0]["proof"],
+            fix=f"turbo-eval weights pull --again {' '.join(row['id'] for row in wrong)}",
+        )
+    if all(row["state"] == "missing" for row in rows):
+        raise PrerequisiteError(
+            "there are no weights to verify",
+            why=f"searched {', '.join(map(str, folders(folder)))}",
+            fix="turbo-eval weights pull",
+        )
+
+
+@app.command("pull", epilog="Example: turbo-eval weights pull clip-b32 dino --weights-dir weights")
+def pull_command(
+    files: Names = None,
+    weights_dir: WeightsDir = None,
+    source: Annotated[
+        str, typer.Option("--from", help="HTTPS address of a folder with the files (a mirror).")
+    ] = "",
+    again: Annotated[bool, typer.Option(help="Get a file even if it is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Download what is missing; a broken download goes on where it stopped.
+
+    Files are compared with published checksums where there are any, and never unpickled. Their
+    licences are printed first; some forbid commercial use.
+    """
+    from turbo_eval.backbones.official.pull import pull
+
+    folder = _folder(weights_dir)
+    done: list[dict[str, Any]] = []
+    failed: list[tuple[WeightsFile, TurboError]] = []
+    for file in _chosen(files):
+        path = None if again else locate(file, folder)
+        _say(f"{file.file}: {file.megabytes:g} MB, licence {file.licence}, {file.page}")
+        try:
+            answer = pull(
+                file, path or place(file, folder), base=source, again=again, told=_Told(file.file)
+            )
+        except TurboError as error:
+            _say(f"Failed: {error}")
+            failed.append((file, error))
+            continue
+        done.append(
+            {
+                "file": file.file,
+                "state": answer.state,
+                "path": answer.path,
+                "proof": answer.proof,
+                "sha256": answer.sha256,
+            }
+        )
+    if as_json:
+        print_json(done)
+    else:
+        print_table(
+            ["file", "state", "path", "proof"],
+            [[row["file"], row["state"], row["path"], row["proof"]] for row in done],
+        )
+    if failed:
+        first = failed[0][1]
+        if len(failed) == 1 and not done:
+            raise first
+        raise PartialFailure(
+            f"{len(failed)} of {len(failed) + len(done)} files were not pulled",
+            why=first.what,
+            fix=f"turbo-eval weights pull {' '.join(file.id for file, _ in failed)}",
+        )
+
+
+@app.command("random", epilog="Example: turbo-eval weights random --seed 101 --into random-weights")
+def random_command(
+    into: Annotated[Path, typer.Option("--into", help="Folder for the files.")],
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the first file; the k-th takes seed + k.", min=0)
+    ] = 101,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="FILE", help="Only this file; repeat it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the official files with random weights, to try everything without a download.
+
+    Scores made with them mean nothing; the files say so, and every report repeats it.
+    """
+    from turbo_eval.backbones.official.random_weights import LAYOUTS, write_random
+
+    if only:
+        chosen = _chosen(only)
+        if VOCABULARY in chosen:
+            raise UsageError(
+                f"{VOCABULARY.file} holds words, no weights",
+                fix=f"turbo-eval weights pull {VOCABULARY.id}",
+            )
+    else:
+        chosen = [file for file in FILES if file.id in LAYOUTS]
+    written: dict[str, Path] = {}
+    for file in chosen:
+        _say(f"{file.file}: {file.megabytes:g} MB of random numbers")
+        written |= write_random(seed, into, [file])
+    if as_json:
+        print_json({"seed": seed, "files": written})
+        return
+    print_table(
+        ["file", "seed", "path"],
+        [[f.file, seed + FILES.index(f), written[f.file]] for f in chosen],
+    )
+
+
+def _folder(typed: Path | None) -> Path | None:
+    """The folder that was typed, or the one of the settings."""
+    return typed or resolve().config.weights_dir
+
+
+def _chosen(names: Sequence[str] | None) -> list[WeightsFile]:
+    return list(dict.fromkeys(file_of(name) for name in names)) if names else list(ALL)
+
+
+def _facts(file: WeightsFile, folder: Path | None) -> dict[str, Any]:
+    path = locate(file, folder)
+    mark = random_mark(path) if path else None
+    return {
+        "file": file.file,
+        "id": file.id,
+        "megabytes": file.megabytes,
+        "licence": file.licence,
+        "roles": file.roles,
+        "page": file.page,
+        "url": file.url,
+        "sha256": file.sha256 or None,
+        "state": "missing" if path is None else "random" if mark else "there",
+        "seed": mark.seed if mark else None,
+        "path": path,
+    }
+
+
+def _verified(file: WeightsFile, folder: Path | None) -> dict[str, Any]:
+    from turbo_eval.backbones.official import PARTS
+    from turbo_eval.backbones.official.pull import check_published
+    from turbo_eval.backbones.official.ready import check_role, check_vocabulary, missing_files
+
+    row: dict[str, Any] = {"file": file.file, "id": file.id, "path": None, "sha256": None}
+    path = locate(file, folder)
+    if path is None:
+        return row | {"state": "missing", "proof": f"turbo-eval weights pull {file.id}"}
+    row["path"] = path
+    mark = random_mark(path)
+    try:
+        if file is VOCABULARY:
+            check_vocabulary(path)
+        if mark or path.name in file.also:
+            row["sha256"], proof = checksum(path), f"random, seed {mark.seed}" if mark else "port"
+        else:
+            row["sha256"], proof = check_published(path, file)
+        for role in file.roles:
+            if file is VOCABULARY or role not in PARTS:
+                continue
+            if waits := missing_files(role, folder):
+                proof += f"; not loaded, {waits[0].file} is missing"
+                continue
+            check_role(role, folder)
+            proof += "; loads strictly"
+    except TurboError as error:
+        return row | {"state": "wrong", "proof": str(error)}
+    return row | {"state": "random" if mark else "ok", "proof": proof}
+
+
+class _Told:
+    """Progress of one download: a line on stderr for every tenth of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tenth = -1
+
+    def __call__(self, count: int, total: int | None) -> None:
+        tenth = int(10 * count / total) if total else int(count / 100e6)
+        if tenth != self.tenth:
+            self.tenth = tenth
+            of = f" of {total / 1e6:.0f}" if total else ""
+            _say(f"{self.name}: {count / 1e6:.0f}{of} MB")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
