@@ -94,7 +94,7 @@ def _csv(path: Path) -> Iterator[_Found]:
                 yield reader.line_num, row
         except csv.Error as error:
             raise InputError(
-                f"{path} is damaged at line {reader.line_num}", why=str(error), fix="repair it"
+                f"{path} is damaged after line {reader.line_num}", why=str(error), fix="repair it"
             ) from error
 
 
