@@ -59,6 +59,35 @@ def test_the_untrained_network_answers_the_mean(size: tuple[int, int]) -> None:
     assert torch.allclose(build()(first, last), (first + last) / 2, atol=1e-4)
 
 
+def test_where_both_frames_agree_the_plan_counts_for_nothing() -> None:
+    network = build()
+    assert network.out.bias is not None
+    with torch.no_grad():
+        network.out.bias[5:] = 1.0  # what is added, everywhere: a tenth of the range
+    first = torch.zeros(1, 3, 32, 32)
+    last = first.clone()
+    last[..., 16:] = 0.1
+    damped, whole = network(first, last), network(first, last, damped=False)
+    assert torch.allclose(whole, (first + last) / 2 + 0.1, atol=1e-5)
+    assert torch.allclose(damped[..., :16], first[..., :16], atol=1e-5)
+    # Where they differ by AGREE, half of the plan counts.
+    assert torch.allclose(damped[..., 16:], torch.tensor(0.05 + 0.05), atol=1e-5)
+
+
+def test_shipped_weights_beat_averaging_on_most_moving_clips() -> None:
+    part = load_part("interpolation")
+    wins = []
+    for k in range(40):
+        frames = item(734, k, held=True).clip()
+        even = frames[::2].astype(np.float64)
+        plain = np.abs((even[:-1] + even[1:]) / 2 - frames[1:-1:2]).mean()
+        if plain > 0.5:
+            found = part.extract(clip_of(frames, 8.0), PROMPT)["mae"]
+            wins.append(float(found.mean()) < plain)
+    assert len(wins) > 20
+    assert np.mean(wins) >= 0.65
+
+
 def test_shipped_weights_beat_averaging_on_moving_clips() -> None:
     part = load_part("interpolation")
     ours, plain, moving = 0.0, 0.0, 0

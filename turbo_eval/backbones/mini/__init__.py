@@ -35,7 +35,9 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
 PARTS: Final[tuple[str, ...]] = tuple(DESCRIPTIONS)
 """The learned parts; `pixels` needs no weights and is shared by all sets of judges."""
 
-VERSIONS: Final[Mapping[str, int]] = MappingProxyType(dict.fromkeys(PARTS, 1))
+VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
+    dict.fromkeys(PARTS, 1) | {"interpolation": 2}
+)
 """Raised when a part's preprocessing or outputs change; new weights alone need no new version."""
 
 
