@@ -33,7 +33,7 @@ class DataSettings(BaseModel):
     path: list[str] = []
     captions: str | None = None
     pool: int = Field(default=3000, ge=1)
-    stream: int = Field(default=720, ge=0)
+    stream: int = Field(default=200, ge=0)
     fps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     choice: Rule = "stride"
     resize: Resize = "lanczos"
