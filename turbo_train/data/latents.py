@@ -26,6 +26,7 @@ LATENTS = "latents"
 TABLE = "captions.jsonl"
 CARD = "latents.json"
 _AT_ONCE = 4
+_ROW = "row"
 
 
 class LatentSamples:
@@ -202,7 +203,9 @@ def _write(
     rows: list[dict[str, str] | None] = []
     for path, half, caption, key in zip(paths, halves, batch.captions, batch.keys, strict=False):
         row = {"caption": caption, "key": key}
-        write_bytes_atomic(path, save({LATENTS: half.clone()}, metadata=row))
+        # One entry, because the library writes several in no fixed order.
+        metadata = {_ROW: json.dumps(row, sort_keys=True)}
+        write_bytes_atomic(path, save({LATENTS: half.clone()}, metadata=metadata))
         rows.append({"path": path.name, **row})
     return rows
 
@@ -211,7 +214,7 @@ def _row(path: Path) -> dict[str, str] | None:
     """What an earlier run wrote there, or None."""
     try:
         with safe_open(path, framework="pt") as file:
-            told = file.metadata() or {}
+            told = json.loads((file.metadata() or {})[_ROW])
             return {"path": path.name, "caption": told["caption"], "key": told["key"]}
-    except (SafetensorError, OSError, KeyError):
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
         return None

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 VAE_STEPS, VAE_SEED = 6000, 1
 DECODER_STEPS, DECODER_SEED = 5000, 4
 TEXT_STEPS, TEXT_SEED = 700, 2
-TEACHER = teacher.Settings(pool=12_000, image_steps=9000, video_steps=4200, seed=3)
+TEACHER = teacher.Settings(pool=12_000, image_steps=10_000, video_steps=4300, seed=3)
 RECORD = "record.json"
 
 
@@ -137,7 +137,8 @@ def run_teacher(
         data=(
             f"{settings.pool} clips of the mini world's stream, a fresh caption every time; "
             f"{settings.image_steps} steps of {teacher.IMAGES} single frames, then "
-            f"{settings.video_steps} steps of {teacher.CLIPS} clips"
+            f"{settings.video_steps} steps of {teacher.CLIPS} clips, every "
+            f"{teacher.STILL_EVERY}th of them on single frames again"
         ),
         seed=settings.seed,
         command=(

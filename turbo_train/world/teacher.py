@@ -3,7 +3,8 @@
 Two phases in one run. First single frames: a batch of them shows many more scenes for the same
 arithmetic, so words, shapes, colours and places are learned here, and the layers along time, which
 have nothing to do on one frame, are left out (a step is 2.5 times faster). Then clips: motion and
-camera. The layers along time start as the identity, so the change is smooth.
+camera, with every fourth step still on single frames. The layers along time start as the identity,
+so the change is smooth.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ SPRITE_WEIGHT = 4.0
 TIME_POWER = 0.7
 """Times are drawn as 1000 u^0.7, u uniform: what a clip shows is decided at high noise."""
 IMAGES, CLIPS = 64, 12
+STILL_EVERY = 4
 POOL_SEED_OFFSET = 40
 
 
@@ -154,6 +156,12 @@ def _captions(indices: Sequence[int], seed: int, step: int, *, still: bool) -> l
     return texts
 
 
+def is_still(step: int, settings: Settings) -> bool:
+    """Whether a step trains on single frames."""
+    later = step - settings.image_steps
+    return later < 0 or later % STILL_EVERY == STILL_EVERY - 1
+
+
 class Objective:
     """The diffusion loss of one step: v-prediction on latents of the pool."""
 
@@ -173,7 +181,7 @@ class Objective:
     def __call__(self, step: int) -> Tensor:
         """Loss of `step`; everything random comes from the seed and the step."""
         settings = self.settings
-        still = step < settings.image_steps
+        still = is_still(step, settings)
         use_time_layers(self.unet, not still)
         rng = np.random.default_rng([settings.seed, step, 6])
         count = IMAGES if still else CLIPS

@@ -19,7 +19,7 @@ from turbo_eval.metrics.rewards.mini.reward import MiniReward
 from turbo_train.world.judges.card import device_name
 from turbo_train.world.judges.common import Measured, Trained, Work, silent
 from turbo_train.world.judges.matching import known_words
-from turbo_train.world.rewards.measure import measure
+from turbo_train.world.rewards.accuracy import measure
 
 NAMES = tuple(DESCRIPTIONS)
 """The rewards that can be trained."""

@@ -5,7 +5,7 @@ from turbo_train.world.judges.common import Trained, Work
 from turbo_train.world.judges.matching import known_words
 from turbo_train.world.rewards.learn import Settings, recipe
 
-SETTINGS = Settings(still=True, seed=611, clips=8000, batch=64, steps=1000)
+SETTINGS = Settings(still=True, seed=611, clips=8000, batch=64, steps=800)
 
 
 def train(work: Work) -> Trained:
