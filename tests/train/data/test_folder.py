@@ -68,8 +68,10 @@ def test_a_restart_gives_the_same_batches_in_any_order(clips: Path, numbers: lis
     for number in numbers:
         batch = again.batch(number, 2)
         assert batch.keys == wanted[number].keys
+        before = wanted[number].pixels
         assert batch.pixels is not None
-        assert torch.equal(batch.pixels, wanted[number].pixels)
+        assert before is not None
+        assert torch.equal(batch.pixels, before)
 
 
 def test_starts_change_with_the_batch(clips: Path, tmp_path: Path) -> None:
@@ -255,9 +257,10 @@ def test_damaged_bytes_give_a_clip_or_a_reason(
     source = opened(_settings(folder), folder)
     try:
         batch = source.batch(0, 1)
-    except InputError as error:
-        assert str(folder) in error.what
+    except InputError:
+        assert sum(source.skipped.values()) == 1
     else:
+        assert source.skipped == {}
         assert batch.pixels is not None
         assert batch.pixels.shape == (1, FRAMES, HEIGHT, WIDTH, 3)
         assert np.isfinite(batch.pixels.float().numpy()).all()
