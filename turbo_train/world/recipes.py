@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 VAE_STEPS, VAE_SEED = 6000, 1
 DECODER_STEPS, DECODER_SEED = 5000, 4
 TEXT_STEPS, TEXT_SEED = 700, 2
-TEACHER = teacher.Settings(pool=12_000, image_steps=10_000, video_steps=4300, seed=3)
+TEACHER = teacher.Settings(pool=12_000, image_steps=10_000, video_steps=4000, seed=3)
 RECORD = "record.json"
 
 
