@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from turbo_eval.models.guidance import GUIDANCE_DIM, add_guidance_projection
-from turbo_eval.models.lora import add_lora, lora_parameters
+from turbo_eval.models.lora import add_lora, lora_parameters, merge, unmerge
 from turbo_train.config import Lora, RecipeName
 
 _HEAVY = (ResnetBlock2D, TemporalConvLayer, BasicTransformerBlock)
@@ -106,6 +106,23 @@ def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
     return run
+
+
+@contextmanager
+def resting(student: nn.Module, dropout: float) -> Iterator[None]:
+    """Merge the LoRA for calls without a gradient, which then cost what the teacher's do.
+
+    Only where no dropout acts in the branches, since a merged layer has none. Afterwards the
+    weights are the same tensors as before, so a backward pass that still waits is not disturbed.
+    """
+    if dropout:
+        yield
+        return
+    originals = merge(student)
+    try:
+        yield
+    finally:
+        unmerge(student, originals)
 
 
 @contextmanager

@@ -72,6 +72,29 @@ def test_dropout_acts_in_the_lora_alone_unless_the_authors_are_followed(
     assert all(module.training for module in network.modules())
 
 
+def test_a_resting_lora_gives_the_same_and_disturbs_no_gradient(
+    tiny_teacher: TeacherParts,
+) -> None:
+    network = student.make_student(tiny_teacher.unet, "vcm", Lora(rank=2, dropout=0.0))
+    weights = student.trainable(network)
+    with torch.no_grad():
+        for weight in weights:
+            weight.normal_(std=0.1)
+    call = student.as_student(network)
+    grads = []
+    for rest in (False, True):
+        output = call(*inputs())
+        if rest:
+            with torch.no_grad(), student.resting(network, 0.0):
+                torch.testing.assert_close(call(*inputs()), output, rtol=1e-4, atol=1e-5)
+        output.square().mean().backward()
+        grads.append([w.grad.clone() for w in weights if w.grad is not None])
+        for weight in weights:
+            weight.grad = None
+    for one, two in zip(*grads, strict=True):
+        assert torch.equal(one, two)
+
+
 def test_the_average_is_only_borrowed(tiny_teacher: TeacherParts) -> None:
     network = student.make_student(tiny_teacher.unet, "vcm", Lora(rank=2))
     before = [w.detach().clone() for w in lora_parameters(network)]

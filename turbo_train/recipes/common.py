@@ -147,7 +147,10 @@ def distil(
         guidance,
     )
     noisy = prediction.noisy.detach()
-    with students.averaged(parts.plain, parts.average):
+    with (
+        students.averaged(parts.plain, parts.average),
+        students.resting(parts.plain, parts.config.lora.dropout),
+    ):
         target = make_target(
             students.as_teacher(parts.teacher.unet),
             students.as_student(parts.plain),
@@ -227,7 +230,7 @@ def guided(parts: Parts, network: nn.Module, sample: Tensor, t: int, text: Tenso
 
 def last_step(parts: Parts, sample: Tensor, times: list[int], text: Tensor) -> Tensor:
     """Run a DDIM chain and return clean latents; only its last step carries a gradient."""
-    with torch.no_grad():
+    with torch.no_grad(), students.resting(parts.plain, parts.config.lora.dropout):
         for now, then in zip(times[:-1], times[1:], strict=True):
             output = guided(parts, parts.plain, sample, now, text)
             sample = ddim_step(parts, output, sample, now, then)
