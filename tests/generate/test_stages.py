@@ -153,6 +153,11 @@ def test_a_folder_of_existing_videos(capsys: pytest.CaptureFixture[str]) -> None
     assert (cell["n"], cell["of"]) == (1, 3)
     # Somebody replaces the bad file: another content is another video.
     encode(frames[::-1], 8, Path("clips/an alley 1-0.mp4"))
+    capsys.readouterr()
+    # One file is still absent, and absent is not done.
+    assert run("--model", "folder:clips", "--dimensions", "scene") == 6
+    assert "1 of 7 items failed: the folder holds no such file" in capsys.readouterr().err
+    encode(frames, 8, Path("clips/an alley 2-0.mp4"))
     assert run("--model", "folder:clips", "--dimensions", "scene") == 0
 
 

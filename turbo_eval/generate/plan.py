@@ -8,14 +8,16 @@ from typing import Any
 from turbo_eval.config import ModelConfig, RunConfig
 from turbo_eval.core.errors import InputError
 from turbo_eval.core.hashing import blake_file, content_key
+from turbo_eval.core.outcome import ItemFailure
 from turbo_eval.core.records import Prompt, video_id
 from turbo_eval.core.runs import RunFolder
-from turbo_eval.models.folder import FolderVideos
+from turbo_eval.models.folder import FolderVideos, Match
 from turbo_eval.models.load import labels, open_source, sampler_of
 from turbo_eval.models.protocol import Sampler, TextToVideo
 
 _SEEDS = 2**31
 FILE_SAMPLER = "file"
+NO_FILE = "the folder holds no such file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class VideoPlan:
         total: Videos there are in all, finished ones included.
         seconds: Estimated seconds from this run's own rows; None without history.
         notes: Lines for the user, such as files that match no prompt.
+        absent: Videos that a folder of existing videos should hold and does not.
     """
 
     sources: tuple[Source, ...]
@@ -78,6 +81,7 @@ class VideoPlan:
     total: int
     seconds: float | None
     notes: tuple[str, ...]
+    absent: tuple[ItemFailure, ...] = ()
 
     @property
     def count(self) -> int:
@@ -135,10 +139,15 @@ def plan_videos(
     rows = {(row["model"], row["video_id"]): row for row in run.videos.read()}
     missing: dict[str, tuple[VideoItem, ...]] = {}
     total, notes, estimates = 0, [], []
+    absent: list[ItemFailure] = []
     for source in sources:
         if isinstance(source.system, FolderVideos):
-            wanted, found_notes = _existing(source.label, source.system, prompts, config.seeds)
-            notes += [f"{source.label}: {note}" for note in found_notes]
+            wanted, match = _existing(source.label, source.system, prompts, config.seeds)
+            notes += [f"{source.label}: {note}" for note in match.notes()]
+            absent += [
+                ItemFailure(f"{source.label}, {prompt.text!r}, video {index}", NO_FILE)
+                for prompt, index in match.missing
+            ]
         else:
             wanted = list(_drawn(source, source.system, prompts, config, run))
         todo = tuple(
@@ -149,7 +158,8 @@ def plan_videos(
         if todo:
             estimates.append(_estimate(source.label, len(todo), rows.values()))
     seconds = None if None in estimates else sum(e for e in estimates if e is not None)
-    return VideoPlan(tuple(sources), missing, total, seconds, tuple(notes))
+    total += len(absent)
+    return VideoPlan(tuple(sources), missing, total, seconds, tuple(notes), tuple(absent))
 
 
 def is_done(row: Mapping[str, Any] | None, run: RunFolder) -> bool:
@@ -181,7 +191,7 @@ def _drawn(
 
 def _existing(
     label: str, folder: FolderVideos, prompts: Sequence[Prompt], seeds: int
-) -> tuple[list[VideoItem], list[str]]:
+) -> tuple[list[VideoItem], Match]:
     match = folder.match(prompts, seeds)
     if not match.found:
         raise InputError(
@@ -201,7 +211,7 @@ def _existing(
         items.append(
             VideoItem(found.prompt, label, key, fingerprint, found.index, found.index, found.path)
         )
-    return items, match.notes()
+    return items, match
 
 
 def _estimate(label: str, count: int, rows: Iterable[Mapping[str, Any]]) -> float | None:

@@ -38,22 +38,28 @@ def generate_videos(
         quiet: Show no progress.
 
     Returns:
-        The account; a video that failed has a row with the reason.
+        The account; a video that failed has a row with the reason, a file that a folder of
+        existing videos lacks has none.
 
     Raises:
         PrerequisiteError: Weights are missing, or the disk is full; what is finished is kept.
         Interrupted: A signal came; the batch it came in is finished and kept.
     """
-    outcome = Outcome("generate", plan.total, plan.total - plan.count)
+    cached = plan.total - plan.count - len(plan.absent)
+    outcome = Outcome("generate", plan.total, cached)
     if not plan.count:
+        outcome.failures += plan.absent
         return outcome
     size = AUTO_BATCH if batch_size == "auto" else batch_size
     with graceful_stop() as stop, Progress("generate", plan.total, quiet=quiet) as progress:
         progress.advance(outcome.cached, cached=outcome.cached)
+        progress.advance(len(plan.absent), failed=len(plan.absent))
         for source in plan.sources:
             # Another model may fit in memory with the full size again.
             work = Work(run, outcome, size, retries)
             _generate_source(source, plan.missing[source.label], work, progress, stop)
+    # Last, so that a file that is there and broken is told first.
+    outcome.failures += plan.absent
     return outcome
 
 
