@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from turbo_train.data.settings import Resize
@@ -44,11 +45,15 @@ def lanczos(frames: Frames, height: int, width: int) -> Float32:
         float32 [T, height, width, C]; values overshoot the range of the input near edges.
     """
     count, rows, columns, channels = frames.shape
-    across, down = lanczos_matrix(columns, width), lanczos_matrix(rows, height)
+    # Only eight weights of a row are not 0.
+    across = csr_array(lanczos_matrix(columns, width))
+    down = csr_array(lanczos_matrix(rows, height))
     result = np.empty((count, height, width, channels), np.float32)
     for index, frame in enumerate(frames):
-        wide = across @ frame.astype(np.float32)
-        result[index] = (down @ wide.reshape(rows, -1)).reshape(height, width, channels)
+        tall = down @ frame.astype(np.float32).reshape(rows, -1)
+        turned = tall.reshape(height, columns, channels).swapaxes(0, 1)
+        wide = across @ turned.reshape(columns, -1)
+        result[index] = wide.reshape(width, height, channels).swapaxes(0, 1)
     return result
 
 
