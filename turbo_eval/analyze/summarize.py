@@ -18,7 +18,7 @@ from turbo_eval.analyze.failures import collect_failures
 from turbo_eval.analyze.summary import Difference, Estimate, MetricSummary, Summary
 from turbo_eval.backbones.judges import Judges, load_judges
 from turbo_eval.config import RunConfig, restore
-from turbo_eval.core.errors import InputError
+from turbo_eval.core.errors import InputError, unknown
 from turbo_eval.core.records import Prompt, PromptRow, VideoRow, from_dict
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.metrics.normalise import DIMENSIONS, VBENCH, NormalisationTable
@@ -28,7 +28,9 @@ from turbo_eval.score.plan import current_videos, metrics_for
 SUITE_FILE = "suite.json"
 
 
-def summarize(run: RunFolder, *, weights_dir: Path | None = None) -> Summary:
+def summarize(
+    run: RunFolder, *, weights_dir: Path | None = None, baseline: str | None = None
+) -> Summary:
     """Summarise a run: value, interval and counts of every model in every metric, and totals.
 
     A value is the sum of numerators over the sum of denominators of the videos that have a score.
@@ -38,11 +40,13 @@ def summarize(run: RunFolder, *, weights_dir: Path | None = None) -> Summary:
     Args:
         run: A run folder in any state.
         weights_dir: The folder of the judges' weights, if the user named one.
+        baseline: Label of the model that the others are compared with; the first when None.
 
     Returns:
         The summary; the same rows always give the same numbers.
 
     Raises:
+        UsageError: There is no model of this label.
         PrerequisiteError: There is no run in the folder.
         ConfigError: The frozen settings are damaged.
         InputError: A file of the run or the judges' normalisation table is damaged.
@@ -53,6 +57,9 @@ def summarize(run: RunFolder, *, weights_dir: Path | None = None) -> Summary:
     table = normalisation_of(judges)
     videos = current_videos(run, prompts, config.seeds)
     models = labels(config.models)
+    if baseline is not None and baseline not in models:
+        raise unknown("model of the run", baseline, models)
+    base = models[0] if models and baseline is None else baseline
     metrics = _served(prompts, config.dimensions)
     slots = {(v.model, v.video_id): (v.prompt_id, v.seed_index) for v in videos}
     rows = [row for row in run.scores.read() if row["judges"] == judges.key]
@@ -63,8 +70,8 @@ def summarize(run: RunFolder, *, weights_dir: Path | None = None) -> Summary:
     return Summary(
         models=by_model,
         totals=totals,
-        differences=_differences(models, metrics, cells, totals, columns),
-        baseline=models[0] if models else None,
+        differences=_differences(models, base, metrics, cells, totals, columns),
+        baseline=base,
         judges=judges.name,
         normalisation={
             name: (table or VBENCH).bounds[name]
@@ -173,14 +180,16 @@ def _totals(
 
 def _differences(
     models: Sequence[str],
+    base: str | None,
     metrics: Served,
     cells: CellTable,
     totals: Mapping[str, Mapping[str, Estimate | None]],
     columns: Mapping[str, Mapping[str, Floats]],
 ) -> dict[str, dict[str, Difference]]:
     found: dict[str, dict[str, Difference]] = {}
-    for model in models[1:]:
-        base = models[0]
+    for model in models:
+        if base is None or model == base:
+            continue
         found[model] = {
             name: difference(
                 cells.get((model, name), EMPTY), cells.get((base, name), EMPTY), served, name

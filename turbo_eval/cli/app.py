@@ -22,6 +22,11 @@ COMMANDS: dict[str, LazyCommand] = {
     "plan": LazyCommand(
         "turbo_eval.cli.run_cmd:plan", "Show what a run would do, and what is there already.", RUN
     ),
+    "ablate": LazyCommand(
+        "turbo_eval.cli.ablate_cmd:ablate",
+        "Train a grid of students and tabulate their differences.",
+        RUN,
+    ),
     "train": LazyCommand(
         "turbo_eval.cli.train_cmd:train",
         "Run turbo-train with the given arguments.",

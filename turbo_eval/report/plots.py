@@ -4,10 +4,11 @@ Colours stand as a style sheet inside each file, because a page shows the files 
 image cannot see the page's style. Text stays text in the reader's own font.
 """
 
+import contextlib
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -69,18 +70,24 @@ def figures(data: ReportData) -> dict[str, str]:
     Returns:
         File name -> SVG text; empty when no dimension has a value.
     """
-    import matplotlib as mpl
-
     made: dict[str, str] = {}
     if not any(data.score(m, d).value is not None for m in data.models for d in DIMENSIONS):
         return made
-    # The user's own matplotlibrc must not change the bytes.
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+    with styled():
         made["bars.svg"] = _bars(data)
         made["radar.svg"] = _radar(data)
     return made
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """The style of every figure of this project; the user's own matplotlibrc changes no byte."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
 
 
 def normalised(data: ReportData) -> bool:
@@ -110,7 +117,7 @@ def _bars(data: ReportData) -> str:
             height=height * 0.92,
             xerr=errors,
             label=_legend(model),
-            color=_colour(i),
+            color=colour(i),
             edgecolor=_INK,
             linewidth=0.4,
             hatch=_HATCHES[i % len(_HATCHES)],
@@ -122,10 +129,10 @@ def _bars(data: ReportData) -> str:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("Score x 100, bars with 95% intervals")
-    _plain(axes)
+    plain(axes)
     axes.grid(axis="x", linewidth=0.6)
     _legend_above(axes, len(data.models), 0.4, "right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _radar(data: ReportData) -> str:
@@ -142,8 +149,8 @@ def _radar(data: ReportData) -> str:
             closed,
             values,
             _DASHES[i % len(_DASHES)],
-            color=_colour(i),
-            marker=_MARKERS[i % len(_MARKERS)],
+            color=colour(i),
+            marker=marker(i),
             markersize=4.5,
             linewidth=1.7,
             label=_legend(model),
@@ -165,7 +172,7 @@ def _radar(data: ReportData) -> str:
     axes.grid(linewidth=0.6)
     axes.spines["polar"].set_color(_GRID)
     _legend_above(axes, len(data.models), 3.4, "center")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _on_ring(data: ReportData, model: str, dimension: str) -> float:
@@ -187,8 +194,14 @@ def _points(cells: Sequence[Cell]) -> tuple[NDArray[np.float64], NDArray[np.floa
     return values, np.stack([np.maximum(values - low, 0), np.maximum(high - values, 0)])
 
 
-def _colour(index: int) -> str:
+def colour(index: int) -> str:
+    """The colour of the model at this place of the table."""
     return _COLOURS[index % len(_COLOURS)]
+
+
+def marker(index: int) -> str:
+    """The marker that goes with `colour`, for eyes and prints without colours."""
+    return _MARKERS[index % len(_MARKERS)]
 
 
 def _legend(model: str) -> str:
@@ -197,7 +210,8 @@ def _legend(model: str) -> str:
     return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
 
 
-def _plain(axes: Any) -> None:
+def plain(axes: Any) -> None:
+    """Leave of the axes only what carries a number."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0)
@@ -220,7 +234,8 @@ def _legend_above(axes: Any, models: int, pad: float, side: str) -> None:
     )
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
+    """The figure as text that follows dark and light, the same for the same numbers."""
     buffer = io.StringIO()
     figure.savefig(
         buffer,

@@ -1,0 +1,326 @@
+"""The trainer from outside: what it would do, one run of it, and what it has finished.
+
+Everything happens in child processes of `turbo-train` with this interpreter; what it found out is
+read from what it prints and from the manifests that it writes.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turbo_eval.ablate.grid import Variant
+from turbo_eval.core.errors import ConfigError, PrerequisiteError, TurboError
+from turbo_eval.core.hashing import file_sha256
+from turbo_eval.launch import run_command
+from turbo_eval.models.student import MANIFEST, read_manifest
+from turbo_eval.models.systems import find_system, system_fingerprint
+
+# Several commands in one process, because starting one takes seconds.
+_CALLS = """
+import json, sys
+from turbo_eval.core import entry
+from turbo_train.cli import app
+for args in json.loads(sys.argv[1]):
+    if code := entry.run(app, "turbo-train", args):
+        sys.exit(code)
+"""
+# The child holds the lock, not its parent: when the parent is killed, its child trains on, and the
+# next one waits for it instead of writing into the same folder.
+_LOCKED = """
+import sys
+from pathlib import Path
+from turbo_eval.core.runs import exclusive
+lock = Path(sys.argv.pop(1))
+with exclusive(lock, blocking=False) as free:
+    if free:
+        from turbo_train.cli import main
+        main(sys.argv[1:])
+print("waiting: an earlier process still trains this variant", file=sys.stderr, flush=True)
+with exclusive(lock):
+    from turbo_train.cli import main
+    main(sys.argv[1:])
+"""
+_NOT_COMPARED = frozenset({"name", "description", "save_every", "keep", "report_every", "track"})
+"""Settings of a training run that change no number."""
+
+Say = Callable[[str], None]
+
+
+class TrainingFailed(TurboError):  # noqa: N818 (names the event)
+    """The trainer refused or failed; its own words stand above, its exit code is handed on."""
+
+    def __init__(self, what: str, code: int, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.exit_code = code  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A student with everything that decides about it.
+
+    Attributes:
+        variant: The student.
+        settings: Its training settings, every default filled in.
+        run: Folder of its checkpoints.
+        student: Folder that it is exported to.
+    """
+
+    variant: Variant
+    settings: Mapping[str, Any]
+    run: Path
+    student: Path
+
+    @property
+    def steps(self) -> int:
+        """Training steps asked for."""
+        return int(self.settings["steps"])
+
+    @property
+    def clips(self) -> int:
+        """Clips that it sees."""
+        return self.steps * int(self.settings["batch_size"]) * int(self.settings["accumulate"])
+
+    @property
+    def rewards(self) -> dict[str, float]:
+        """Name -> scale of the rewards in its loss; those of scale 0 do not count."""
+        told = self.settings["rewards"]
+        return {k: v for part in ("image", "video") for k, v in told[part].items() if v}
+
+    @property
+    def cost_key(self) -> tuple[Any, ...]:
+        """Trainings of the same key take the same time a step."""
+        told = self.settings
+        keys = ("recipe", "teacher", "batch_size", "accumulate", "accelerator", "lora", "motion")
+        frames = {k: v for k, v in told["rewards"].items() if k not in ("image", "video")}
+        parts = [told[key] for key in keys], sorted(self.rewards), frames if self.rewards else {}
+        return (json.dumps(parts, sort_keys=True),)
+
+
+def resolve(students: Sequence[Variant], folder: Path) -> tuple[Training, ...]:
+    """Ask the trainer for the complete settings of every student; nothing is trained.
+
+    Args:
+        students: The students.
+        folder: The run folder that will hold them.
+
+    Raises:
+        TrainingFailed: It refuses a setting; it has said which and why.
+        ConfigError: Two students are the same.
+    """
+    calls = [["show", v.config, *_changes(v), "--json"] for v in students]
+    found = ask(calls, lambda: "the trainer refuses a variant's settings")
+    trainings = tuple(
+        Training(v, settings, folder / "train" / v.folder, folder / "students" / v.folder)
+        for v, settings in zip(students, found, strict=True)
+    )
+    seen: dict[str, str] = {}
+    for each in trainings:
+        key = json.dumps(_compared(each.settings), sort_keys=True)
+        if key in seen:
+            raise ConfigError(
+                f"variants {seen[key]!r} and {each.variant.name!r} are the same training",
+                why="all their settings agree",
+                fix="drop one, or change what it is about",
+            )
+        seen[key] = each.variant.name
+    return trainings
+
+
+def plans(trainings: Iterable[Training]) -> list[dict[str, Any]]:
+    """What `turbo-train run --dry-run --json` says of every training: parameters, memory, calls.
+
+    Raises:
+        TrainingFailed: It refuses one.
+    """
+    calls = [
+        ["run", t.variant.config, *_changes(t.variant), "--dry-run", "--json"] for t in trainings
+    ]
+    return ask(calls, lambda: "the trainer cannot plan a variant") if calls else []
+
+
+def ask(calls: Sequence[Sequence[str]], what: Callable[[], str]) -> list[dict[str, Any]]:
+    """Run commands of the trainer that print one JSON object each.
+
+    Args:
+        calls: Arguments of every command.
+        what: Says what failed.
+
+    Raises:
+        TrainingFailed: A command failed.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        code = run_command([sys.executable, "-c", _CALLS, json.dumps(calls)], stdout=out)
+        if code:
+            raise TrainingFailed(
+                what(), code, why="see its own line above", fix="mend the ablation's settings"
+            )
+        out.seek(0)
+        text = out.read()
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while at < len(text.rstrip()):
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
+
+
+def is_finished(training: Training) -> bool:
+    """Whether the exported student is the one that is asked for, by its manifest and its file.
+
+    Raises:
+        ConfigError: The folder holds a student of other settings or of another teacher.
+    """
+    if not (training.student / MANIFEST).is_file():
+        return False
+    manifest = read_manifest(training.student)
+    record, name = manifest["training"], training.variant.name
+    asked = _compared(training.settings)
+    there = _compared({**record["config"], **_operational(training.run)}, steps=record["steps"])
+    different = [
+        f"{key}: {there[key]} there, {value} now"
+        for key, value in asked.items()
+        if key in there and there[key] != value
+    ]
+    teacher = manifest["teacher"]
+    if not different and teacher["fingerprint"] != _fingerprint(teacher["name"]):
+        different = [f"the weights of {teacher['name']} have changed since"]
+    if different:
+        raise ConfigError(
+            f"{training.student} holds another {name!r}",
+            why="; ".join(different[:4]),
+            fix="use the settings it was trained with, or another --run folder",
+        )
+    return all(
+        (training.student / file).is_file() and file_sha256(training.student / file) == wanted
+        for file, wanted in manifest["files"].items()
+    )
+
+
+def train(training: Training, *, threads: int | None, device: str, say: Say) -> None:
+    """Train a student, from its last checkpoint if there is one, and export it.
+
+    Raises:
+        TrainingFailed: The trainer failed; its checkpoints stay.
+        Interrupted: A signal came; its checkpoints stay.
+    """
+    variant = training.variant
+    words = ["run", variant.config, *_changes(variant), *_how(threads, device)]
+    lock = training.run.with_name(f"{training.run.name}.lock")
+    code = run_command(
+        [sys.executable, "-c", _LOCKED, str(lock), *words, "--run", str(training.run)]
+    )
+    if not code:
+        words = ["export", str(training.run), f"--name={variant.name}"]
+        words += ["--out", str(training.student)]
+        code = run_command([sys.executable, "-c", _CALLS, json.dumps([words])])
+    if code:
+        raise TrainingFailed(
+            f"training of variant {variant.name!r} failed with exit code {code}",
+            code,
+            why="see its own line above",
+            fix="remove the cause and type the same command again; finished variants are kept",
+        )
+    say(f"{variant.name}: trained and exported to {training.student}")
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a training is: seconds a step, and seconds before its first step."""
+
+    step: float
+    start: float
+
+
+def probe(training: Training, *, threads: int | None, device: str) -> Speed:
+    """Train two steps of a variant in a folder of its own and measure them.
+
+    Raises:
+        TrainingFailed: The trainer failed.
+    """
+    few = ["steps=2", "save_every=2", f"data.pool={training.settings['batch_size']}"]
+    if training.settings["data"]["kind"] != "mini":
+        few.pop()
+    variant = training.variant
+    with tempfile.TemporaryDirectory(prefix="turbo-eval-probe-") as folder:
+        words = ["run", variant.config, *_changes(variant)]
+        words += [word for text in few for word in ("--set", text)]
+        words += [*_how(threads, device), "--run", f"{folder}/run", "--json"]
+        begun = time.monotonic()
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+            code = run_command([sys.executable, "-c", _CALLS, json.dumps([words])], stdout=out)
+        whole = time.monotonic() - begun
+        if code:
+            raise TrainingFailed(
+                f"two steps of variant {variant.name!r} failed with exit code {code}",
+                code,
+                why="see the trainer's own line above",
+                fix="remove the cause; --no-measure leaves these steps out",
+            )
+        state = json.loads(Path(folder, "run", "checkpoint-000002", "state.json").read_text())
+    seconds = float(state["seconds"])
+    return Speed(seconds / 2, max(0.0, whole - seconds))
+
+
+def progress_of(training: Training) -> tuple[int, float] | None:
+    """Steps done and the seconds they took, by the student or the newest checkpoint; or None."""
+    manifest = _json(training.student / MANIFEST)
+    if manifest:
+        record = manifest["training"]
+        return int(record["steps"]), float(record["seconds"])
+    for path in sorted(training.run.glob("checkpoint-*/state.json"), reverse=True):
+        state = _json(path)
+        if state and state.get("step"):
+            return int(state["step"]), float(state["seconds"])
+    return None
+
+
+def _changes(variant: Variant) -> list[str]:
+    # TensorBoard is an extra (losses go to log.jsonl in any case), and checkpoints of many students
+    # fill a disk.
+    usual = {"track": "none", "keep": "2"}
+    told = [f"{key}={value}" for key, value in usual.items() if key not in variant.settings]
+    return [word for text in (*told, *variant.changes) for word in ("--set", text)]
+
+
+def _how(threads: int | None, device: str) -> list[str]:
+    return ["--device", device, *(["--threads", str(threads)] if threads else [])]
+
+
+def _compared(settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Settings that decide about numbers, absent ones left out at every level."""
+
+    def without_none(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: without_none(v) for k, v in value.items() if v is not None}
+        return value
+
+    kept = {k: v for k, v in {**settings, **more}.items() if k not in _NOT_COMPARED}
+    plain: dict[str, Any] = without_none(kept)
+    return plain
+
+
+def _operational(run: Path) -> dict[str, Any]:
+    """The number format of a run, which its manifest does not tell; empty when it is gone."""
+    return {k: v for k, v in _json(run / "train.json").items() if k == "accelerator"}
+
+
+def _fingerprint(teacher: str) -> str:
+    try:
+        return system_fingerprint(find_system(teacher))
+    except TurboError as error:
+        raise PrerequisiteError(
+            f"the teacher {teacher} cannot be read", why=error.what, fix=error.fix
+        ) from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
