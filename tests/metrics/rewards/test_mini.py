@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ NAMES = sorted(DESCRIPTIONS)
 SEED, CLIPS = 691, 48
 
 
+@cache
 def clips() -> tuple[Tensor, list[str], list[list[str]]]:
     """Clips in 0..1, their captions, and for each some captions that are false in one fact."""
     scenes = [item(SEED, k, held=True).scene for k in range(CLIPS)]
@@ -101,6 +103,16 @@ def test_gradient_reaches_the_pixels_of_every_frame(reward: Reward) -> None:
     assert isinstance(reward, MiniReward)
     assert not reward.network.training
     assert all(p.grad is None and not p.requires_grad for p in reward.network.parameters())
+
+
+def test_a_metrics_look_leaves_the_reward_fit_for_a_loss(reward: Reward) -> None:
+    fresh = MiniReward(reward.info.id)
+    frames = clips()[0][:1].clone()
+    with torch.inference_mode():
+        before = score_clips(fresh, frames, ["a red star"])
+    after = score_clips(fresh, frames.requires_grad_(), ["a red star"])
+    after.sum().backward()
+    torch.testing.assert_close(after.detach(), before.clone())
 
 
 def test_a_step_along_the_gradient_raises_the_score(reward: Reward) -> None:

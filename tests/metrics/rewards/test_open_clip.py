@@ -81,6 +81,8 @@ def test_gradient_reaches_the_pixels_and_nothing_else(tmp_path: Path, name: str)
     state = transformers_clip().state_dict() if name == "pickscore" else open_clip_state()
     save_file({k: v.clone() for k, v in state.items()}, path)
     mine = reward(name, path)
+    with torch.inference_mode():
+        mine.score(torch.rand(2, 3, 40, 64), PROMPTS)  # As a metric does, before.
     frames = torch.rand(2, 3, 40, 64, requires_grad=True)
     mine.score(frames, PROMPTS).sum().backward()
     assert frames.grad is not None

@@ -123,9 +123,11 @@ class OpenClipReward(TwoTowers):
         Raises:
             PrerequisiteError: The file is damaged or holds another network.
         """
-        network = build(self._config, self._dtype)
-        load_strict(network, read_weights(self._path, self._source), self._path.name)
-        return network.to(self.device)
+        # Weights made in inference mode could not be differentiated through later.
+        with torch.inference_mode(False):
+            network = build(self._config, self._dtype)
+            load_strict(network, read_weights(self._path, self._source), self._path.name)
+            return network.to(self.device)
 
     @cached_property
     def _tokenizer(self) -> Any:

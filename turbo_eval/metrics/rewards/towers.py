@@ -92,7 +92,8 @@ class TwoTowers(ABC):
         """Unit features float32 [B, D] of prompts; each distinct one is read once."""
         new = [text for text in dict.fromkeys(prompts) if text not in self._features]
         if new:
-            with torch.no_grad():
+            # Features read while a metric looks must serve a loss later, so never inference mode.
+            with torch.inference_mode(False), torch.no_grad():
                 read = F.normalize(self._read(new).float(), dim=-1)
             # Copies, so that keeping one row does not keep the whole batch.
             self._features.update(zip(new, (row.clone() for row in read), strict=True))

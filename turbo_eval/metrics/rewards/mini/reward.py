@@ -68,9 +68,11 @@ class MiniReward(TwoTowers):
                 fix="install turbo-eval again, or train them: turbo-train world rewards",
             )
         make = MiniVideo if self._info.kind == "video" else MiniImage
-        network = make(self._words)
-        network.load_state_dict(state)
-        return network.requires_grad_(False).eval().to(self.device)
+        # Weights made in inference mode could not be differentiated through later.
+        with torch.inference_mode(False):
+            network = make(self._words)
+            network.load_state_dict(state)
+            return network.requires_grad_(False).eval().to(self.device)
 
     @cached_property
     def _words(self) -> tuple[str, ...]:
