@@ -1,6 +1,7 @@
 """`turbo-train list|show|cp|run|resume|export`: training runs of students."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ Weights = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value in place of a setting; repeatable."),
+]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Processes on this machine; with GPUs, one each.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -82,21 +86,27 @@ def run(
     device: Device = "auto",
     threads: Threads = None,
     weights_dir: Weights = None,
+    processes: Processes = 1,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Train a student (resumes; run the same command again after a stop).
 
-    Example: turbo-train run mini-turbo --set steps=200
+    Example: turbo-train run mini-turbo --set steps=200 --processes 2
     """
     from turbo_train import config
 
     settings = config.load(name, change or [])
     if dry_run:
         _plan(settings, as_json)
-        return
+        return 0
+    if processes > 1 and "RANK" not in os.environ:
+        from turbo_train.launch import launch
+
+        return launch(sys.argv[1:], processes)
     folder = run or Path("runs/train") / settings.name
     _train(settings, folder, device, threads, weights_dir, as_json)
+    return 0
 
 
 def resume(
@@ -167,6 +177,8 @@ def _train(
     progress = start(
         settings, folder, device=device, threads=threads, weights_dir=weights_dir, say=_say
     )
+    if int(os.environ.get("RANK", "0")):
+        return
     last = progress.history[-1] if progress.history else {}
     if as_json:
         print(json.dumps({"run": str(folder), "steps": progress.step, **last}, indent=1))
