@@ -15,6 +15,7 @@ from turbo_eval.backbones.official.clip import (
     tokens,
     weights_of,
 )
+from turbo_eval.backbones.official.files import BY_ID
 from turbo_eval.backbones.official.frames import (
     CLIP_MEAN,
     CLIP_STD,
@@ -163,7 +164,7 @@ def test_text_is_masked_although_the_mask_is_no_weight() -> None:
     network = module.make_network("ViT-B-32")
     with torch.no_grad():
         state = {name: torch.zeros(tensor.shape) for name, tensor in network.state_dict().items()}
-    loaded = module.load_clip("ViT-B-32", state, module.BY_ID["clip-b32"])
+    loaded = module.load_clip("ViT-B-32", state, BY_ID["clip-b32"])
     mask: Any = loaded.attn_mask
     assert mask.shape == (77, 77)
     assert torch.isinf(mask[0, 1:]).all()

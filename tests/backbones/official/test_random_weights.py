@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from turbo_eval.backbones.official import RANDOM, load_part, official_judges
 from turbo_eval.backbones.official import random_weights as module
-from turbo_eval.backbones.official.files import BY_ID, FILES
+from turbo_eval.backbones.official.files import BY_ID, FILES, WeightsFile
 from turbo_eval.backbones.official.marks import MARKER, RandomMark, random_mark
 from turbo_eval.backbones.official.random_weights import (
     LAYOUTS,
@@ -119,7 +119,7 @@ def test_seeds_count_the_files() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=[file.id for file in FILES])
 def test_every_file_is_written_in_its_format_and_read_back(
-    file: module.WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small networks in the place of the real ones: the formats are what is tested.
     layout = {"visual.proj": torch.empty(2, 3), "a.0.weight": torch.empty(4), "n": torch.tensor(3)}

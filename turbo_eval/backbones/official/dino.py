@@ -19,10 +19,9 @@ from turbo_eval.backbones.official.frames import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Judge,
-    float_frames,
     normalised,
     pieces,
-    resize_short,
+    resized_frames,
 )
 from turbo_eval.backbones.official.weights import load_strict
 from turbo_eval.backbones.protocol import Features
@@ -60,7 +59,7 @@ def prepare(frames: NDArray[np.uint8], device: str = "cpu") -> Tensor:
     Returns:
         float32 [N, 3, h, w], ImageNet's scale.
     """
-    pictures = resize_short(float_frames(frames, device), 224, "bilinear") / 255
+    pictures = resized_frames(frames, 224, "bilinear", device) / 255
     return normalised(pictures, IMAGENET_MEAN, IMAGENET_STD)
 
 

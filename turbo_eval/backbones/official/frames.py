@@ -139,6 +139,18 @@ def resize_short(pictures: Tensor, size: int, mode: str) -> Tensor:
     return F.interpolate(pictures, target, mode=mode, align_corners=False)
 
 
+def resized_frames(
+    frames: NDArray[np.uint8], size: int, mode: str, device: str | torch.device = "cpu"
+) -> Tensor:
+    """Frames uint8 [N, H, W, 3] as `resize_short` makes them, float32 [N, 3, h, w] in 0..255.
+
+    One at a time: as floats, a handful of large frames would take more memory than the network.
+    """
+    return torch.cat(
+        [resize_short(float_frames(frame[None], device), size, mode) for frame in frames]
+    )
+
+
 def centre_crop(pictures: Tensor, size: int) -> Tensor:
     """The middle [.., size, size] of [.., H, W] with both sides at least `size`.
 
@@ -169,7 +181,7 @@ def clip_tensor(frames: NDArray[np.uint8], device: str = "cpu", *, rounded: bool
     Returns:
         float32 [N, 3, 224, 224].
     """
-    pictures = resize_short(float_frames(frames, device), 224, "bicubic")
+    pictures = resized_frames(frames, 224, "bicubic", device)
     if rounded:
         pictures = pictures.clamp(0, 255).round()
     return normalised(centre_crop(pictures, 224) / 255, CLIP_MEAN, CLIP_STD)
