@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ class Variant:
 
     @property
     def folder(self) -> str:
-        """Name of its folders."""
-        return safe_name(self.name)
+        """Name of its folders; `variants` sees to it that no two are the same."""
+        plain = re.sub(r"[^A-Za-z0-9._]+", "-", self.name).strip("-.")
+        return plain or safe_name(self.name)
 
     @property
     def changes(self) -> list[str]:
@@ -187,12 +189,16 @@ def toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items())
+        inner = ", ".join(f"{_text(k)} = {toml(v)}" for k, v in value.items())
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml(each) for each in value)}]"
-    # JSON's strings are TOML's basic strings.
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    return _text(value) if isinstance(value, str) else repr(value)
+
+
+def _text(value: str) -> str:
+    """JSON's strings are TOML's basic strings, but for two rules about what must be escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _typed(text: str) -> tuple[str, Any]:

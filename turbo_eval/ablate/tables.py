@@ -71,7 +71,6 @@ def markdown(found: Mapping[str, Any]) -> str:
                 + [_pairs(row["differences"][base])]
                 for row in rows
             ],
-            bold=True,
         )
         lines += ["", "Bold: the 95% interval leaves out 0. Star: also after Holm's correction."]
     lines += ["", *(f"Note: {escaped(text)}." for text in _remarks(found))]
@@ -137,14 +136,9 @@ def _difference(measure: str, cell: Mapping[str, Any] | None) -> str:
     return f"**{text}**" + ("\\*" if cell["p_holm"] is not None and cell["p_holm"] < 0.05 else "")
 
 
-def _table(
-    header: Sequence[str], body: Sequence[Sequence[str]], *, bold: bool = False
-) -> list[str]:
-    """Markdown lines; with `bold` the cells behind the first are Markdown already."""
-    cells = [
-        [escaped(cell) if i == 0 or not bold else cell for i, cell in enumerate(line)]
-        for line in body
-    ]
+def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Markdown lines; what stands behind the first column is Markdown already."""
+    cells = [[escaped(first), *rest] for first, *rest in body]
     lines = [[escaped(cell) for cell in header], *cells]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(header))]
     rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]

@@ -1,0 +1,94 @@
+"""Files of ablations: what is packaged, what is refused and in which words."""
+
+from pathlib import Path
+
+import pytest
+
+from turbo_eval.ablate import grid, spec
+from turbo_eval.core.errors import ConfigError, TurboError, UsageError
+from turbo_eval.prompts.dimensions import DIMENSIONS
+
+
+@pytest.mark.parametrize("name", spec.names())
+@pytest.mark.parametrize("preset", ["full", "quick"])
+def test_every_packaged_ablation_expands(name: str, preset: str) -> None:
+    ablation = spec.load(name).preset(preset)
+    students = grid.variants(ablation)
+    table = grid.rows(ablation, students)
+    assert ablation.name == name
+    assert ablation.description.endswith(".")
+    assert len(students) > 1
+    assert set(ablation.show) <= set(DIMENSIONS)
+    # Whom the rows are compared with is among them, also in the quick form.
+    assert grid.references(ablation, table)
+    seeds = {v.settings["seed"] for v in students}
+    assert len(seeds) == 1 or any("seed" in v.grid for v in ablation.variant)
+
+
+def test_reward_mix_is_the_papers_table() -> None:
+    ablation = spec.load("reward-mix")
+    table = grid.rows(ablation, grid.variants(ablation))
+    assert [(row.name, row.steps) for row in table] == [
+        ("Teacher", 50),
+        ("VCM", 4),
+        ("VCM + image reward", 4),
+        ("VCM + video reward", 4),
+        ("T2V-Turbo", 4),
+    ]
+    assert grid.references(ablation, table) == ("VCM", "Teacher")
+
+
+def test_quick_changes_the_base_and_stays_below_variants() -> None:
+    values = {
+        "seeds": 5,
+        "base": {"set": {"steps": 300, "batch_size": 8}},
+        "variant": [{"name": "a"}, {"name": "b", "set": {"steps": 7}}],
+        "quick": {"seeds": 1, "limit": 16, "set": {"steps": 80}},
+    }
+    ablation = spec.check(values, source="here")
+    quick = ablation.preset("quick")
+    assert (quick.seeds, quick.limit, ablation.preset("full").limit) == (1, 16, None)
+    assert [v.settings["steps"] for v in grid.variants(quick)] == [80, 7]
+    assert [v.settings["steps"] for v in grid.variants(ablation.preset("full"))] == [300, 7]
+    assert all(v.settings["batch_size"] == 8 for v in grid.variants(quick))
+
+
+def test_unknown_names_are_met_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean reward-mix"):
+        spec.load("reward-mx")
+    with pytest.raises(UsageError, match=r"nowhere\.toml was not found"):
+        spec.load("nowhere.toml")
+    with pytest.raises(UsageError, match="unknown preset 'qick'.*did you mean quick"):
+        spec.load("steps").preset("qick")
+    with pytest.raises(UsageError, match=r"no quick form.*\[quick\]"):
+        spec.check({}, source="here").preset("quick")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sede = 3", "unknown key 'sede' in .*did you mean seeds"),
+        ("[base]\nconfg = 'x'", "unknown key 'base.confg'.*did you mean config"),
+        ("[[variant]]\nname = 'a'\nstpes = [4]", "'variant.0.stpes'.*did you mean steps"),
+        ("[[variant]]\nset = {}", "variant.0.name"),
+        ("seeds = 0", "seeds = 0 .* refused"),
+        ("seeds = 'many'", "seeds = 'many' .* refused"),
+        ("[[system]]\nmodel = 'm'\nsteps = 0", "steps.* = 0 .* refused"),
+        ("[quick]\nlimit = -1", "quick.limit = -1"),
+        ("seeds = = 3", "no TOML file"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words) as caught:
+        spec.load(str(path))
+    assert "bad.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_binary_file_is_no_ablation(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TurboError, match="no TOML file that can be read"):
+        spec.load(str(path))
