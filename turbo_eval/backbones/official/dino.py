@@ -7,7 +7,7 @@ patch, and timm does neither.
 Source: Caron et al. 2021 (arXiv 2104.14294); `vision_transformer.py` of facebookresearch/dino.
 """
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def positions(table: Tensor, height: int, width: int) -> Tensor:
     return torch.cat([table[:, :1], resized.flatten(2).transpose(1, 2)], 1)
 
 
-def embed(network: nn.Module, pictures: Tensor) -> Tensor:
+def embed(network: Any, pictures: Tensor) -> Tensor:
     """[CLS] features [N, 768] after the last norm, of pictures [N, 3, H, W] of at least 16."""
     height, width = pictures.shape[-2:]
     # The patch convolution has no padding, so it leaves out the rest on the right and below.

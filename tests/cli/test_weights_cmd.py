@@ -1,0 +1,104 @@
+"""`turbo-eval weights`: what is there, what is missing, and what to type, on small real files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from turbo_eval.backbones.judges import load_judges
+from turbo_eval.backbones.official.files import ALL, BY_ID, FILES
+from turbo_eval.cli.main import run
+from turbo_eval.cli.official_checks import check_official
+
+Capture = pytest.CaptureFixture[str]
+HEAD = BY_ID["aesthetic"]
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TURBO_EVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "vbench"))
+    monkeypatch.delenv("TURBO_EVAL_WEIGHTS_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(capsys: Capture, *words: str) -> Any:
+    assert run(["weights", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_list_names_every_file_with_its_terms(capsys: Capture) -> None:
+    rows = said(capsys, "list")
+    assert [row["file"] for row in rows] == [file.file for file in ALL]
+    assert {row["state"] for row in rows} == {"missing"}
+    assert all(row["licence"] and row["page"].startswith("https://") for row in rows)
+    assert run(["weights", "list"]) == 0
+    assert "turbo-eval weights pull" in capsys.readouterr().err
+
+
+def test_random_files_are_made_found_verified_and_named_as_such(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = said(capsys, "random", "--seed", "7", "--into", "w", "--only", "aesthetic")
+    assert made == {"seed": 7, "files": {HEAD.file: f"w/{HEAD.file}"}}
+    (row,) = [r for r in said(capsys, "list", "--weights-dir", "w") if r["id"] == "aesthetic"]
+    assert (row["state"], row["seed"]) == ("random", 7 + FILES.index(HEAD))
+    monkeypatch.setenv("TURBO_EVAL_WEIGHTS_DIR", str(tmp_path / "w"))
+    assert said(capsys, "where", "aesthetic")["files"] == {
+        HEAD.file: str(tmp_path / "w" / HEAD.file)
+    }
+    (row,) = said(capsys, "verify", "aesthetic")
+    assert row["state"] == "random"
+    assert "ViT-L-14.pt is missing" in row["proof"]
+    assert load_judges("official").name == "official-random"
+    checks = {check.name: check for check in check_official()}
+    assert checks["official aesthetic_quality"].fix == "turbo-eval weights pull clip-l14"
+
+
+def test_the_folder_reaches_the_judges_and_only_those_that_take_it(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    said(capsys, "random", "--into", "w", "--only", "aesthetic")
+    assert load_judges("official").name == "official"
+    assert load_judges("official", weights_dir=tmp_path / "w").name == "official-random"
+    assert load_judges("mini", weights_dir=tmp_path / "w").key == load_judges("mini").key
+
+
+def test_where_leaves_with_4_and_the_command(capsys: Capture) -> None:
+    assert run(["weights", "where", "raft", "dino"]) == 4
+    assert "turbo-eval weights pull raft dino" in capsys.readouterr().err
+    assert run(["weights", "verify"]) == 4
+
+
+def test_a_wrong_file_is_found(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    torch.save({"weight": torch.ones(1, 3)}, tmp_path / "w" / BY_ID["dino"].file)
+    assert run(["weights", "verify", "dino", "--weights-dir", "w"]) == 6
+    out, err = capsys.readouterr()
+    assert "belong to another network" in out
+    assert "weights pull --again dino" in err
+    (tmp_path / "w" / "ViT-B-32.pt").write_bytes(b"half")
+    assert run(["weights", "verify", "clip-b32", "--weights-dir", "w"]) == 6
+    assert "is not the published ViT-B-32.pt" in capsys.readouterr().out
+
+
+def test_a_mistyped_file_is_suggested(capsys: Capture) -> None:
+    assert run(["weights", "where", "rafft"]) == 2
+    assert "did you mean raft" in capsys.readouterr().err
+
+
+def test_pull_refuses_plain_http(capsys: Capture) -> None:
+    assert run(["weights", "pull", "dino", "--from", "http://example.org"]) == 2
+    assert "only https" in capsys.readouterr().err
+
+
+def test_every_dimension_says_what_it_lacks() -> None:
+    checks = check_official()
+    assert len(checks) == 16
+    assert {check.state for check in checks} == {"warn"}
+    fixes = {check.name.removeprefix("official "): check.fix for check in checks}
+    assert fixes["subject_consistency"] == "turbo-eval weights pull dino"
+    assert fixes["scene"] == "turbo-eval weights pull tag2text bert-vocabulary"
