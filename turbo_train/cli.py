@@ -1,5 +1,6 @@
 """The `turbo-train` command: students of any teacher, and the mini world from nothing."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,22 +90,35 @@ def text(
 def teacher(
     folder: Folder = DEFAULT,
     image_steps: Annotated[int | None, typer.Option(min=0)] = None,
+    mixed_steps: Annotated[int | None, typer.Option(min=0)] = None,
     video_steps: Annotated[int | None, typer.Option(min=0)] = None,
     pool: Annotated[int | None, typer.Option(min=16)] = None,
     seed: int | None = None,
     device: Device = "cpu",
     threads: Threads = None,
-) -> None:
-    """Train the teacher: single frames first, then clips."""
+    processes: commands.Processes = 1,
+) -> int:
+    """Train the teacher: single frames first, then both, then clips."""
+    if processes > 1 and "RANK" not in os.environ:
+        from turbo_train.launch import launch
+
+        return launch(sys.argv[1:], processes)
     from dataclasses import replace
 
     from turbo_train.world import recipes
 
     recipes.thread_count(threads)
-    given = {"image_steps": image_steps, "video_steps": video_steps, "pool": pool, "seed": seed}
+    given = {
+        "image_steps": image_steps,
+        "mixed_steps": mixed_steps,
+        "video_steps": video_steps,
+        "pool": pool,
+        "seed": seed,
+    }
     changed = {key: value for key, value in given.items() if value is not None}
     settings = replace(recipes.TEACHER, **changed)
     recipes.run_teacher(folder, settings=settings, device=device, say=_say)
+    return 0
 
 
 @world.command()

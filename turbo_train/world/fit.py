@@ -1,8 +1,10 @@
 """One small training loop for every network of the mini world.
 
 Step k draws its data and its noise from (seed, k) alone, so a stopped and resumed run ends
-bit-equal to a straight one, and no random state needs saving. The learning rate warms up, stays,
-and falls to zero over the last fifth: a run may be shortened or prolonged before the fall.
+bit-equal to a straight one, and no random state needs saving. Several processes draw different
+data for the same step and share their gradients: the batch grows with their number. The learning
+rate warms up, stays, and falls to zero over the last fifth: a run may be shortened or prolonged
+before the fall.
 """
 
 import json
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 
 from turbo_eval.core.errors import InputError
 
@@ -63,6 +66,26 @@ def _save(path: Path, payload: dict[str, object]) -> None:
     temporary.replace(path)
 
 
+def rank() -> int:
+    """Which of the processes that train together this is; 0 when it is alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _share_gradients(weights: list[nn.Parameter]) -> None:
+    """Average the gradients over all processes, in one message."""
+    if not dist.is_initialized():
+        return
+    grads = [weight.grad for weight in weights if weight.grad is not None]
+    flat = torch.cat([grad.flatten() for grad in grads]) / dist.get_world_size()
+    dist.all_reduce(flat)
+    for grad, mean in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+        grad.copy_(mean.view_as(grad))
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
 def fit(
     module: nn.Module,
     loss_of: Callable[[int], Tensor],
@@ -76,7 +99,8 @@ def fit(
 
     Args:
         module: what is trained; only parameters that require a gradient.
-        loss_of: step number to a scalar loss; must take data and noise from (seed, step) alone.
+        loss_of: step number to a scalar loss; must take data and noise from (seed, step, `rank()`)
+            alone.
         plan: steps, learning rate, seed, folder of `state.pt`.
         say: where a line of progress goes.
         evaluate: measured on the averaged weights now and then and reported.
@@ -86,6 +110,8 @@ def fit(
         InputError: the loss is not finite; the last good checkpoint stays.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
+    if rank():
+        say = _silent
     path = plan.folder / "state.pt"
     weights = [p for p in module.parameters() if p.requires_grad]
     average = [p.detach().clone() for p in weights]
@@ -123,7 +149,7 @@ def fit(
     mark = time.monotonic()
     while progress.step < plan.steps:
         step = progress.step
-        torch.manual_seed(plan.seed * 1_000_003 + step)
+        torch.manual_seed(plan.seed * 1_000_003 + step + rank() * 1_000_000_007)
         for group in optimiser.param_groups:
             group["lr"] = rate(plan, step)
         loss = loss_of(step)
@@ -136,6 +162,7 @@ def fit(
             )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        _share_gradients(weights)
         nn.utils.clip_grad_norm_(weights, plan.clip)
         optimiser.step()
         # The average follows faster in the beginning, when the weights still travel far.
@@ -153,7 +180,7 @@ def fit(
             recent = []
             speed = progress.seconds / progress.step
             say(f"step {progress.step}/{plan.steps} loss {mean:.5f} {speed:.3f} s/step")
-        if progress.step % plan.save_every == 0 or progress.step == plan.steps:
+        if rank() == 0 and (progress.step % plan.save_every == 0 or progress.step == plan.steps):
             save()
         if evaluate is not None and progress.step % evaluate_every == 0:
             swap()

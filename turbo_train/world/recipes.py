@@ -5,25 +5,30 @@ are the settings of the shipped weights.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
+from torch import distributed as dist
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.core.store import write_json_atomic
 from turbo_train.world import teacher, text, vae
 from turbo_train.world.export import export_teacher, training_record
+from turbo_train.world.fit import rank
 
 Say = Callable[[str], None]
 
 VAE_STEPS, VAE_SEED = 6000, 1
 DECODER_STEPS, DECODER_SEED = 5000, 4
 TEXT_STEPS, TEXT_SEED = 700, 2
-TEACHER = teacher.Settings(pool=12_000, image_steps=10_000, video_steps=4000, seed=3)
+TEACHER = teacher.Settings(
+    pool=12_000, image_steps=10_000, mixed_steps=1600, video_steps=3000, seed=3
+)
 RECORD = "record.json"
 
 
@@ -126,10 +131,14 @@ def run_teacher(
 ) -> None:
     """Train the teacher into `folder`/teacher; needs the autoencoder and the text encoder."""
     target = folder / "teacher"
+    if "RANK" in os.environ and not dist.is_initialized():
+        dist.init_process_group("gloo")
     tokenizer, encoder = load_text(folder)
     unet, progress = teacher.train(
         target, load_vae(folder).to(device), tokenizer, encoder.to(device), settings, say=say
     )
+    if rank():
+        return
     unet.save_pretrained(target / "model")
     record = training_record(
         progress,
@@ -137,13 +146,15 @@ def run_teacher(
         data=(
             f"{settings.pool} clips of the mini world's stream, a fresh caption every time; "
             f"{settings.image_steps} steps of {teacher.IMAGES} single frames, then "
-            f"{settings.video_steps} steps of {teacher.CLIPS} clips, every "
-            f"{teacher.STILL_EVERY}th of them on single frames again"
+            f"{settings.mixed_steps} steps of {teacher.CLIPS} clips, every "
+            f"{teacher.STILL_EVERY}th of them on single frames again, then "
+            f"{settings.video_steps} steps of clips alone"
         ),
         seed=settings.seed,
         command=(
             f"turbo-train world teacher --image-steps {settings.image_steps} "
-            f"--video-steps {settings.video_steps} --pool {settings.pool} --seed {settings.seed}"
+            f"--mixed-steps {settings.mixed_steps} --video-steps {settings.video_steps} "
+            f"--pool {settings.pool} --seed {settings.seed}"
         ),
     )
     write_json_atomic(target / RECORD, record)

@@ -1,14 +1,15 @@
 """Recipe: the mini teacher, a text-to-video latent diffusion model (`UNet3DConditionModel`).
 
-Two phases in one run. First single frames: a batch of them shows many more scenes for the same
+Three phases in one run. First single frames: a batch of them shows many more scenes for the same
 arithmetic, so words, shapes, colours and places are learned here, and the layers along time, which
 have nothing to do on one frame, are left out (a step is 2.5 times faster). Then clips: motion and
 camera, with every fourth step still on single frames. The layers along time start as the identity,
-so the change is smooth.
+so the change is smooth. Last, clips alone, at higher noise and with captions that always tell the
+action: that is what is learned last.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from turbo_train.world.captions import caption, random_said
 from turbo_train.world.facts import FRAMES
-from turbo_train.world.fit import Plan, Progress, fit
+from turbo_train.world.fit import Plan, Progress, fit, rank
 from turbo_train.world.render import masks
 from turbo_train.world.stream import item
 from turbo_train.world.text import WIDTH, encode
@@ -33,8 +34,8 @@ TRAIN_STEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012
 DROP_CAPTION = 0.1
 SPRITE_WEIGHT = 4.0
-TIME_POWER = 0.7
-"""Times are drawn as 1000 u^0.7, u uniform: what a clip shows is decided at high noise."""
+TIME_POWER, LAST_TIME_POWER = 0.7, 0.5
+"""Times are drawn as 1000 u^p, u uniform: what a clip shows is decided at high noise."""
 IMAGES, CLIPS = 64, 12
 STILL_EVERY = 4
 POOL_SEED_OFFSET = 40
@@ -42,10 +43,11 @@ POOL_SEED_OFFSET = 40
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Size of the teacher's training: pool of latent clips, steps of both phases, seed, rate."""
+    """Size of the teacher's training: pool of latent clips, steps of each phase, seed, rate."""
 
     pool: int
     image_steps: int
+    mixed_steps: int
     video_steps: int
     seed: int
     lr: float = 1e-3
@@ -140,9 +142,15 @@ def sprite_share(folder: Path, *, clips: int, seed: int) -> NDArray[np.float16]:
     return np.load(path)  # type: ignore[no-any-return]
 
 
-def _captions(indices: Sequence[int], seed: int, step: int, *, still: bool) -> list[str]:
-    """A fresh caption of each pool item; a `still` shows neither action nor camera."""
-    rng = np.random.default_rng([seed, step, 5])
+def _captions(
+    indices: Sequence[int], seed: int, step: int, *, still: bool, act: bool = False
+) -> list[str]:
+    """A fresh caption of each pool item.
+
+    A `still` shows neither action nor camera; with `act` every caption that names the sprites tells
+    what they do.
+    """
+    rng = np.random.default_rng([seed, step, 5, *([rank()] if rank() else [])])
     texts = []
     for index in indices:
         scene = item(seed + POOL_SEED_OFFSET, int(index)).scene
@@ -151,6 +159,8 @@ def _captions(indices: Sequence[int], seed: int, step: int, *, still: bool) -> l
             said = type(said)(
                 said.sprites, said.colors, False, said.scene, said.style, False, said.relation
             )
+        elif act and said.sprites:
+            said = replace(said, action=True)
         text = caption(scene, said, tuple(rng.random(6)))
         texts.append("" if rng.random() < DROP_CAPTION else text)
     return texts
@@ -159,7 +169,8 @@ def _captions(indices: Sequence[int], seed: int, step: int, *, still: bool) -> l
 def is_still(step: int, settings: Settings) -> bool:
     """Whether a step trains on single frames."""
     later = step - settings.image_steps
-    return later < 0 or later % STILL_EVERY == STILL_EVERY - 1
+    mixed = later < settings.mixed_steps and later % STILL_EVERY == STILL_EVERY - 1
+    return later < 0 or mixed
 
 
 class Objective:
@@ -183,7 +194,8 @@ class Objective:
         settings = self.settings
         still = is_still(step, settings)
         use_time_layers(self.unet, not still)
-        rng = np.random.default_rng([settings.seed, step, 6])
+        mine = [rank()] if rank() else []
+        rng = np.random.default_rng([settings.seed, step, 6, *mine])
         count = IMAGES if still else CLIPS
         indices = rng.integers(0, len(self.pool), count)
         latents = torch.from_numpy(self.pool[indices].astype(np.float32)).permute(0, 2, 1, 3, 4)
@@ -192,12 +204,13 @@ class Objective:
             frame = torch.from_numpy(rng.integers(0, latents.shape[2], count))
             latents = latents[torch.arange(count), :, frame][:, :, None]
             share = share[torch.arange(count), :, frame][:, :, None]
-        texts = _captions(indices.tolist(), settings.seed, step, still=still)
+        last = step >= settings.image_steps + settings.mixed_steps
+        texts = _captions(indices.tolist(), settings.seed, step, still=still, act=last)
         with torch.no_grad():
             hidden = encode(self.tokenizer, self.encoder, texts)
         # Stratified times: every batch covers the whole range, which calms the loss.
         strata = torch.from_numpy(rng.permutation(count)) + torch.rand(count)
-        times = (strata / count) ** TIME_POWER * TRAIN_STEPS
+        times = (strata / count) ** (LAST_TIME_POWER if last else TIME_POWER) * TRAIN_STEPS
         times = times.long().clamp(max=TRAIN_STEPS - 1)
         noise = torch.randn_like(latents)
         signal = self.alphas[times].sqrt()[:, None, None, None, None]
@@ -234,7 +247,7 @@ def train(
         unet,
         Objective(unet, tokenizer, encoder.eval(), pool, sprites, settings),
         Plan(
-            steps=settings.image_steps + settings.video_steps,
+            steps=settings.image_steps + settings.mixed_steps + settings.video_steps,
             lr=settings.lr,
             seed=settings.seed,
             folder=folder,

@@ -11,7 +11,7 @@ from turbo_eval.models.protocol import Sampler
 from turbo_train.cli import main
 from turbo_train.world import recipes, teacher, vae
 
-SETTINGS = teacher.Settings(pool=16, image_steps=1, video_steps=1, seed=3)
+SETTINGS = teacher.Settings(pool=16, image_steps=1, mixed_steps=0, video_steps=1, seed=3)
 
 
 def _quiet(_line: str) -> None:

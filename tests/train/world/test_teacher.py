@@ -4,17 +4,18 @@ import torch
 
 from turbo_train.world import teacher
 from turbo_train.world.text import WIDTH
+from turbo_train.world.vae import LATENT_CHANNELS
 
 
 def test_later_steps_come_back_to_single_frames_now_and_then() -> None:
-    settings = teacher.Settings(pool=16, image_steps=3, video_steps=8, seed=0)
-    still = [step for step in range(11) if teacher.is_still(step, settings)]
+    settings = teacher.Settings(pool=16, image_steps=3, mixed_steps=8, video_steps=8, seed=0)
+    still = [step for step in range(19) if teacher.is_still(step, settings)]
     assert still == [0, 1, 2, 6, 10]
 
 
 def _inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(1, teacher.LATENT_CHANNELS, frames, 8, 8, generator=generator)
+    latents = torch.randn(1, LATENT_CHANNELS, frames, 8, 8, generator=generator)
     return latents, torch.tensor([500]), torch.randn(1, 4, WIDTH, generator=generator)
 
 
