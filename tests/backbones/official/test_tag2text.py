@@ -27,6 +27,11 @@ SMALL = Sizes(
 PIECES = [f"w{n}" for n in range(118)]
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def network() -> Tag2Text:
     torch.manual_seed(0)

@@ -175,6 +175,6 @@ class Embeddings(nn.Module):
 class Layers(nn.Module):
     """A list of layers under the name that checkpoints give it."""
 
-    def __init__(self, layers: Iterable[CrossLayer]) -> None:
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.layer = nn.ModuleList(layers)
