@@ -34,6 +34,7 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "interpolation": f"{_HERE}.amt:Interpolation",
         "action": f"{_HERE}.umt:Action",
         "video_text": f"{_HERE}.viclip:VideoText",
+        "detector": f"{_HERE}.grit.judge:Detector",
         "scene": f"{_HERE}.tag2text.judge:Scene",
     }
 )

@@ -40,6 +40,7 @@ LAYOUTS: Final[Mapping[str, str]] = MappingProxyType(
         "viclip": f"{_HERE}.viclip:layout",
         "umt": f"{_HERE}.umt:layout",
         "tag2text": f"{_HERE}.tag2text.judge:layout",
+        "grit": f"{_HERE}.grit.judge:layout",
     }
 )
 """File -> `module:function` that returns the official state, untrained, by official names.
