@@ -35,6 +35,9 @@ def main() -> int:
     parser.add_argument("--dimensions", default="")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "parity")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "parity.md")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what an interrupted run has computed"
+    )
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
     fixtures = args.shared / "fixtures" / "vbench"
@@ -45,7 +48,7 @@ def main() -> int:
     results = args.work / "results"
     results.mkdir(exist_ok=True)
     if args.one:
-        found = measure(args.one, fixtures, args.work)
+        found = measure(args.one, fixtures, args.work, resume=args.resume)
         (results / f"{args.one}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         return 0
     wanted = [name for name in args.dimensions.split(",") if name] or ready(fixtures)
@@ -55,6 +58,7 @@ def main() -> int:
         (results / f"{name}.json").unlink(missing_ok=True)
         command = [sys.executable, __file__, "--one", name]
         command += ["--shared", str(args.shared), "--work", str(args.work)]
+        command += ["--resume"] if args.resume else []
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
     every = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in results.glob("*.json")}
@@ -98,8 +102,14 @@ def make_weights(dimensions: list[str], shared: Path, folder: Path) -> None:
     shutil.copyfile(shared / "data" / "bert" / "vocab.txt", vocabulary)
 
 
-def measure(dimension: str, fixtures: Path, work: Path) -> dict[str, Any]:
+def measure(dimension: str, fixtures: Path, work: Path, *, resume: bool) -> dict[str, Any]:
     """Score the recorded videos of a dimension and compare.
+
+    Args:
+        dimension: Its name.
+        fixtures: The recordings.
+        work: Folder for videos, runs and weights.
+        resume: Keep the features that an earlier, interrupted call has made.
 
     Returns:
         Numbers of one row of the page.
@@ -112,7 +122,8 @@ def measure(dimension: str, fixtures: Path, work: Path) -> dict[str, Any]:
     manifest = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
     videos, run = work / "videos" / dimension, work / "runs" / dimension
     shutil.rmtree(videos, ignore_errors=True)
-    shutil.rmtree(run, ignore_errors=True)
+    if not resume:
+        shutil.rmtree(run, ignore_errors=True)
     videos.mkdir(parents=True)
     for name, clip in manifest.items():
         shutil.copyfile(fixtures / "videos" / clip, videos / name)
