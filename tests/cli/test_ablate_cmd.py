@@ -1,6 +1,7 @@
 """`turbo-eval ablate` as typed: on a trainer and models without networks, and once for real."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from turbo_eval.cli.main import run as command
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.metrics.rewards import RewardInfo
 from turbo_eval.metrics.rewards.load import REGISTRY as REWARDS
-from turbo_eval.models import load
 
 Capture = pytest.CaptureFixture[str]
 
@@ -80,7 +80,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(trainer, "train", train)
     monkeypatch.setattr(trainer, "plans", plans)
     monkeypatch.setattr(trainer, "_fingerprint", lambda _: PRINT)
-    monkeypatch.setattr(load, "StudentTextToVideo", FakeStudent)
+    # The package's function `load` hides the module of that name.
+    monkeypatch.setattr(sys.modules["turbo_eval.models.load"], "StudentTextToVideo", FakeStudent)
     return names
 
 
