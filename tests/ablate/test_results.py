@@ -93,6 +93,12 @@ def test_without_totals_nothing_is_claimed_about_them() -> None:
     assert told[1].startswith("No order of totals")
 
 
+def test_dimensions_of_few_pairs_are_not_judged() -> None:
+    found = ablation()
+    found["rows"][2]["differences"]["A"]["scene"]["pairs"] = 3
+    assert "Higher in color (+10.00); the other 0 of 1 dimensions" in sentences(found)[1]
+
+
 def test_markdown_marks_what_differs_and_what_survives() -> None:
     text = tables.markdown(ablation())
     lines = text.splitlines()

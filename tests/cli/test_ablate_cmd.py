@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ import pytest
 
 from tests import fakes
 from tests.ablate.students import PRINT, FakeStudent, export
-from turbo_eval.ablate import trainer
+from turbo_eval.ablate import grid, spec, trainer
 from turbo_eval.ablate.trainer import Training, TrainingFailed
-from turbo_eval.cli import ablate_cmd
 from turbo_eval.cli.main import run as command
 from turbo_eval.core.runs import RunFolder
-from turbo_eval.metrics.rewards import RewardInfo
+from turbo_eval.metrics.rewards import Reward, RewardInfo
 from turbo_eval.metrics.rewards.load import REGISTRY as REWARDS
 
 Capture = pytest.CaptureFixture[str]
@@ -43,21 +43,28 @@ set = { steps = 5 }
 class Brightness:
     """A reward without a network: the mean of the pixels."""
 
-    info = RewardInfo(id="fake-brightness", kind="image", size=32, weights={"none": "0"})
+    @property
+    def info(self) -> RewardInfo:
+        return RewardInfo(id="fake-brightness", kind="image", size=32, weights={"none": "0"})
 
     def preprocess(self, frames: Any) -> Any:
         return frames
 
-    def score(self, frames: Any, prompts: list[str]) -> Any:
+    def score(self, frames: Any, prompts: Sequence[str]) -> Any:
         assert len(frames) == len(prompts)
         return frames.mean((1, 2, 3))
+
+
+def brightness(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> Reward:
+    """The factory of the registry."""
+    return Brightness()
 
 
 @pytest.fixture(autouse=True)
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fakes.register()
     if "fake-brightness" not in REWARDS:
-        REWARDS.add("fake-brightness", lambda name, **_: Brightness())
+        REWARDS.add("fake-brightness", brightness)
     fakes.write_suite(tmp_path)
     (tmp_path / "two.toml").write_text(FILE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -192,6 +199,16 @@ def test_other_settings_do_not_share_the_folder(trained: list[str], capsys: Capt
     assert len(set(folders)) == 3
 
 
+def test_a_folder_of_another_run_is_refused_before_training(
+    trained: list[str], capsys: Capture
+) -> None:
+    words = ["run", "custom:suite.json", "--judges", "fake", "--model", "fake", "--run", "r"]
+    assert command([*words, "--prompts", "an alley 1"]) == 0
+    assert ablate() == 3
+    assert "started with another configuration" in capsys.readouterr().err
+    assert trained == []
+
+
 def test_dry_run_shows_the_plan_and_does_nothing(trained: list[str], capsys: Capture) -> None:
     assert ablate("--preset", "quick", "--dry-run", "--json") == 0
     plan = json.loads(capsys.readouterr().out)
@@ -283,8 +300,8 @@ def test_two_real_students_end_to_end(capfd: Capture) -> None:
 
 
 def test_the_trainer_is_asked_for_its_own_plan() -> None:
-    ablation = ablate_cmd.spec.load("two.toml").preset("quick")
-    made = trainer.resolve(ablate_cmd.grid.variants(ablation)[:1], Path("r"))
+    ablation = spec.load("two.toml").preset("quick")
+    made = trainer.resolve(grid.variants(ablation)[:1], Path("r"))
     [fact] = trainer.plans(made)
     assert (fact["steps"], fact["recipe"]) == (5, "vcm")
     assert 0 < fact["trained_parameters"] < fact["teacher_parameters"]

@@ -9,6 +9,8 @@ from turbo_eval.report.data import Cell
 from turbo_eval.report.text import number
 
 LEVEL = 0.05
+FEWEST = 4
+"""Pairs below which a dimension is not judged: so few resamples of prompts say nothing."""
 
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
@@ -63,10 +65,10 @@ def _dimensions(cells: Mapping[str, Any]) -> str:
     known = {
         name: cell_of(cell)
         for name, cell in cells.items()
-        if family_of(name) == "dimensions" and cell["low"] is not None
+        if family_of(name) == "dimensions" and cell["low"] is not None and cell["pairs"] >= FEWEST
     }
     if not known:
-        return "No dimension has an interval."
+        return f"No dimension has an interval from {FEWEST} pairs or more."
     parts = []
     for word, side in (("higher", 1), ("lower", -1)):
         names = [name for name, gap in known.items() if _side(gap) == side]

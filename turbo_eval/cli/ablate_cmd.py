@@ -69,7 +69,8 @@ def ablate(
     where = pick_device(device or "auto")
     folder = run_folder or _folder(ablation, preset, students)
     trainings = trainer.resolve(students, folder)
-    _check_evaluation(ablation, folder)
+    models = _models(table, bases, trainings)
+    _check_evaluation(ablation, models, folder)
     finished = {t.variant.name: trainer.is_finished(t) for t in trainings}
     plan = _plan(
         ablation, table, trainings, finished, threads=threads, device=where, measure=measure
@@ -82,7 +83,7 @@ def ablate(
     for training in trainings:
         if not trainer.is_finished(training):
             trainer.train(training, threads=threads, device=_family(where), say=say)
-    session = _evaluate(ablation, table, bases, trainings, folder, where)
+    session = start({**_flags(ablation, folder), "models": models, "device": where}, None)
     outcomes = do_stages(session)
     found, path = _results(ablation, table, bases, trainings, session, where, sys.argv)
     if as_json:
@@ -130,27 +131,35 @@ def _flags(ablation: Ablation, folder: Path) -> dict[str, Any]:
     )
 
 
-def _check_evaluation(ablation: Ablation, folder: Path) -> None:
+def _check_evaluation(
+    ablation: Ablation, models: Sequence[Mapping[str, Any]], folder: Path
+) -> None:
     """Refuse now what would be refused after hours of training.
 
     Raises:
         UsageError: Unknown suite, prompt, dimension, judges, reward or system.
-        ConfigError: A setting of the evaluation is refused.
+        ConfigError: A setting is refused, or the folder holds a run of other settings.
     """
     from turbo_eval.backbones import load_judges
     from turbo_eval.config import ModelConfig, resolve
+    from turbo_eval.core.runs import RunFolder
     from turbo_eval.generate import open_sources
     from turbo_eval.prompts.dimensions import dimension
 
-    config = resolve(_flags(ablation, folder)).config
-    for name in (*(config.dimensions or ()), *ablation.show):
+    config = resolve({**_flags(ablation, folder), "models": list(models)}).config
+    if config.dimensions is not None:
+        named = [dimension(name) for name in config.dimensions]
+        config = config.model_copy(update={"dimensions": named})
+    for name in ablation.show:
         dimension(name)
     _prompts(ablation)
     load_judges(config.judges)
     rewards.open_rewards(ablation.rewards)
-    models = [ModelConfig(name=system.model) for system in ablation.system]
-    distinct = list({model.name: model for model in models}.values())
-    open_sources(distinct, weights_dir=config.weights_dir, device="cpu", dtype=config.dtype)
+    systems = [ModelConfig(name=name) for name in {s.model: None for s in ablation.system}]
+    open_sources(systems, weights_dir=config.weights_dir, device="cpu", dtype=config.dtype)
+    run = RunFolder(folder)
+    if run.exists():
+        run.check(config.identity())
 
 
 def _prompts(ablation: Ablation) -> int:
@@ -303,15 +312,10 @@ def _plan_lines(plan: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _evaluate(
-    ablation: Ablation,
-    table: Sequence[Row],
-    bases: Sequence[str],
-    trainings: Sequence[Training],
-    folder: Path,
-    device: str,
-) -> Session:
-    """Open the run that samples and scores every row; the baseline comes first."""
+def _models(
+    table: Sequence[Row], bases: Sequence[str], trainings: Sequence[Training]
+) -> list[dict[str, Any]]:
+    """The models of the run that samples and scores every row; the baseline comes first."""
     paths = {t.variant.name: str(t.student) for t in trainings}
     models = []
     for row in _ordered(table, bases):
@@ -321,7 +325,7 @@ def _evaluate(
         if row.guidance is not None:
             entry["guidance"] = float(row.guidance)
         models.append(entry)
-    return start({**_flags(ablation, folder), "models": models, "device": device}, None)
+    return models
 
 
 def _ordered(table: Sequence[Row], bases: Sequence[str]) -> list[Row]:
