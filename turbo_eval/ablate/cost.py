@@ -87,11 +87,10 @@ def training_costs(
             continue
         left = max(0, each.steps - done.get(name, 0))
         measured = speed.step if speed else None
-        guess: tuple[float | None, str] = (measured, told)
-        a_step, basis = known.get(each.cost_key, guess)
+        a_step, basis = known.get(each.cost_key, (measured, told))
         start = speed.start if speed else 0.0
-        seconds = None if a_step is None else left * a_step + start
-        costs.append(TrainingCost(name, each.steps, left, seconds, basis))
+        estimate = None if a_step is None else left * a_step + start
+        costs.append(TrainingCost(name, each.steps, left, estimate, basis))
     return costs
 
 
