@@ -102,15 +102,20 @@ def test_coarse_levels_average_the_correlation() -> None:
     assert torch.allclose(found[0, 1], volume[..., :2, :2].mean((-1, -2)), atol=1e-5)
 
 
-def test_a_correlation_that_is_not_kept_is_the_same() -> None:
+def test_a_correlation_that_is_not_kept_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_eval.backbones.official.amt_correlation.PLACES_AT_ONCE", 37)
     torch.manual_seed(2)
     asked, answering = torch.randn(2, 2, 8, 16, 24)
-    positions = 20 * torch.rand(2, 2, 16, 24)
+    # Between pixels, on them, across the border and far beyond it.
+    positions = 80 * torch.rand(2, 2, 16, 24) - 30
+    positions[1] = positions[1].round()
     kept = Correlation(asked, answering, 4, 3)
-    rows = Correlation(asked, answering, 4, 3, kept=2 * 16 * 24 * 37)
+    sparse = Correlation(asked, answering, 4, 3, kept=0)
     assert kept.volumes
-    assert not rows.volumes
-    assert torch.allclose(kept(positions), rows(positions), atol=1e-5)
+    assert not sparse.volumes
+    expected = kept(positions)
+    assert expected.abs().max() > 1
+    assert torch.allclose(sparse(positions), expected, atol=1e-4)
 
 
 def test_warp_fetches_from_where_the_flow_points() -> None:

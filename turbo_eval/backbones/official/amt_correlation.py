@@ -12,9 +12,11 @@ from torch.nn import functional as F
 KEPT_NUMBERS = 2**25
 """A correlation volume of up to this many numbers (128 MiB) is made once and kept.
 
-A larger one is made anew, a few rows at a time, at each look-up: 1920 x 1080 frames would need
-two volumes of 4 GB and as much again for their pyramids.
+Where it would be larger, only what is looked up is multiplied: 1920 x 1080 frames would need two
+volumes of 4 GB and a third as much again for their pyramids.
 """
+PLACES_AT_ONCE = 1024
+"""Places that ask together where no volume is kept; it bounds memory, not results."""
 
 
 def pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
@@ -43,27 +45,17 @@ class Correlation:
         self, asked: Tensor, answering: Tensor, levels: int, radius: int, kept: int = KEPT_NUMBERS
     ) -> None:
         number, channels, height, width = asked.shape
+        self.radius = radius
         self.asked = asked.flatten(2).transpose(1, 2) / math.sqrt(channels)
         self.pyramid = [answering]
         for _ in range(levels - 1):
             self.pyramid.append(F.avg_pool2d(self.pyramid[-1], 2, 2))
-        places = height * width
-        self.rows = max(1, kept // (number * places))
-        everything = slice(0, places)
-        self.volumes = (
-            [self._volume(level, everything) for level in self.pyramid]
-            if self.rows >= places
-            else []
-        )
-        steps = torch.linspace(-radius, radius, 2 * radius + 1, device=asked.device)
-        # The first axis of the window moves along x, as in RAFT; the weights expect that order.
-        self.window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1)
-
-    def _volume(self, level: Tensor, rows: slice) -> Tensor:
-        """Correlation of some asking places with a level: [N * places, 1, h, w]."""
-        height, width = level.shape[-2:]
-        volume = self.asked[:, rows] @ level.flatten(2)
-        return volume.reshape(-1, 1, height, width)
+        self.volumes: list[Tensor] = []
+        if number * (height * width) ** 2 <= kept:
+            self.volumes = [
+                (self.asked @ level.flatten(2)).reshape(-1, 1, *level.shape[-2:])
+                for level in self.pyramid
+            ]
 
     def __call__(self, positions: Tensor) -> Tensor:
         """Look up a window around one position for each asking place.
@@ -75,25 +67,53 @@ class Correlation:
             [N, levels * (2 radius + 1)^2, h, w]; beyond the border lie zeros.
         """
         number, _, height, width = positions.shape
-        flat = positions.flatten(2).transpose(1, 2)
+        centres = positions.flatten(2).transpose(1, 2)
+        look_up = self._from_volume if self.volumes else self._from_features
+        found = [look_up(k, centres / 2**k) for k in range(len(self.pyramid))]
+        return torch.cat(found, 2).transpose(1, 2).reshape(number, -1, height, width)
+
+    def _from_volume(self, level: int, centres: Tensor) -> Tensor:
+        """Windows [N, P, (2 radius + 1)^2] around `centres` [N, P, 2] in pixels of the level."""
+        volume = self.volumes[level]
+        height, width = volume.shape[-2:]
+        steps = torch.arange(-self.radius, self.radius + 1, device=centres.device).float()
+        # The first axis of the window moves along x, as in RAFT; the weights expect that order.
+        window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1)
+        where = centres.reshape(-1, 1, 1, 2) + window
+        scale = centres.new_tensor([width - 1, height - 1])
+        values = F.grid_sample(volume, 2 * where / scale - 1, align_corners=True)
+        return values.view(*centres.shape[:2], -1)
+
+    def _from_features(self, level: int, centres: Tensor) -> Tensor:
+        """The same, multiplying only the features that each window covers.
+
+        All positions of a window lie equally far between pixels, so one product with each of its
+        (2 radius + 2)^2 pixels is enough; they are mixed afterwards.
+        """
+        features = self.pyramid[level]
+        number, channels, height, width = features.shape
+        taps = 2 * self.radius + 2
+        # Zeros around, wide enough for a window that lies outside altogether.
+        padded = F.pad(features, (taps,) * 4).permute(0, 2, 3, 1).reshape(number, -1, channels)
+        whole = centres.floor()
+        rest = (centres - whole)[..., None]
+        limits = centres.new_tensor([width, height])
+        corner = (whole - self.radius).clamp(min=-taps).minimum(limits).long() + taps
+        steps = torch.arange(taps, device=centres.device)
+        columns = (corner[..., 0, None] + steps)[..., :, None]
+        rows = (corner[..., 1, None] + steps)[..., None, :]
+        pixels = (rows * (width + 2 * taps) + columns).flatten(2)
         parts = []
-        for first in range(0, height * width, self.rows):
-            rows = slice(first, min(first + self.rows, height * width))
-            centres = flat[:, rows].reshape(-1, 1, 1, 2)
-            found = [
-                _sample(
-                    self.volumes[k] if self.volumes else self._volume(level, rows),
-                    centres / 2**k + self.window,
+        for asked, index, source in zip(self.asked, pixels, padded, strict=True):
+            products = [
+                (source[some] @ asker[:, :, None])[..., 0]
+                for some, asker in zip(
+                    index.split(PLACES_AT_ONCE), asked.split(PLACES_AT_ONCE), strict=True
                 )
-                for k, level in enumerate(self.pyramid)
             ]
-            parts.append(torch.cat(found, 1).unflatten(0, (number, -1)))
-        return torch.cat(parts, 1).transpose(1, 2).reshape(number, -1, height, width)
-
-
-def _sample(volume: Tensor, positions: Tensor) -> Tensor:
-    """Bilinear values [P, k * k] of `volume` [P, 1, h, w] at `positions` [P, k, k, 2] in pixels."""
-    height, width = volume.shape[-2:]
-    scale = positions.new_tensor([width - 1, height - 1])
-    values = F.grid_sample(volume, 2 * positions / scale - 1, align_corners=True)
-    return values.flatten(1)
+            parts.append(torch.cat(products))
+        values: Tensor = torch.stack(parts).unflatten(2, (taps, taps))
+        x, y = rest[..., 0, :, None], rest[..., 1, :, None]
+        values = values[..., :-1, :] * (1 - x) + values[..., 1:, :] * x
+        values = values[..., :-1] * (1 - y) + values[..., 1:] * y
+        return values.flatten(2)
