@@ -1,12 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from turbo_eval.backbones.mini import load_part, words
-from turbo_eval.backbones.mini.video_text import FRAMES, LENGTH, VideoText
+from turbo_eval.backbones.mini.video_text import (
+    FRAMES,
+    LENGTH,
+    VideoText,
+    brightness,
+    even_contrast,
+)
 from turbo_eval.core.records import Prompt
 from turbo_eval.video.clip import clip_of
 from turbo_train.world.captions import Said, caption
+from turbo_train.world.facts import CAMERAS
+from turbo_train.world.judges.video_text import other_captions
+from turbo_train.world.render import render
 from turbo_train.world.stream import item
 
 KNOWN = ["a", "moving", "star", "up"]
@@ -66,3 +77,29 @@ def test_shipped_weights_prefer_the_true_caption() -> None:
 
     wins = [cosine(k, texts[k]) > cosine(k, texts[k + 1]) for k in range(32)]
     assert np.mean(wins) >= 0.9
+
+
+def test_even_contrast_does_not_depend_on_light_or_contrast() -> None:
+    torch.manual_seed(1)
+    grey = torch.rand(2, FRAMES, 32, 32)
+    assert torch.allclose(even_contrast(0.5 * grey - 0.3), even_contrast(grey), atol=0.02)
+    assert not even_contrast(torch.full((1, FRAMES, 32, 32), 0.4)).abs().max() > 1e-3
+
+
+def test_brightness_is_the_mean_of_colours_and_of_four_pixels() -> None:
+    clips = torch.rand(1, 2, 3, 4, 4)
+    assert torch.allclose(brightness(clips)[0, 1, 0, 1], clips[0, 1, :, :2, 2:].mean())
+
+
+def test_shipped_weights_name_the_camera() -> None:
+    part = load_part("video_text")
+    right = []
+    for k in range(36):
+        scene = replace(item(735, k, held=True).scene, camera=CAMERAS[k % 6])
+        clip = clip_of(render(scene), 8.0)
+        cosines = []
+        for text in other_captions(scene, "camera"):
+            found = part.extract(clip, prompt(text))
+            cosines.append(found["video"] @ found["text"] / np.linalg.norm(found["text"]))
+        right.append(CAMERAS[int(np.argmax(cosines))] == scene.camera)
+    assert np.mean(right) >= 0.5

@@ -1,7 +1,7 @@
 """Mini judge for clips and captions (ViCLIP's part): both in one space, compared by cosine.
 
-Frames pass small 2D convolutions that see the neighbouring frames through shifted channels; the
-text passes a two-layer transformer.
+Single frames pass one stack of 2D convolutions, the brightness of all frames at once another one;
+the text passes a two-layer transformer.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from turbo_eval.backbones.mini import words
-from turbo_eval.backbones.mini.common import conv, device_of, pixels
+from turbo_eval.backbones.mini.common import SIZE, Residual, conv, device_of, pixels
 from turbo_eval.backbones.protocol import Features
 from turbo_eval.core.records import Prompt
 from turbo_eval.video.clip import Clip
@@ -24,43 +24,59 @@ LENGTH = 32
 """Words of a caption that are read (ViCLIP reads 32 tokens)."""
 WIDTH = 64
 """Length of the features."""
-TEXT_WIDTH = 96
+TEXT_WIDTH = 80
+LOOK, MOTION = 60, 84
+"""Channels that leave the two streams of pictures."""
+LOOKED_AT = (0, 2, 5, 7)
+"""Which of the frames are looked at one by one."""
 
 
-class Shifted(nn.Module):
-    """A convolution that sees a quarter of its channels one frame earlier, a quarter one later."""
+def brightness(clips: Tensor) -> Tensor:
+    """Grey at half the size, [N, T, H / 2, W / 2], of clips [N, T, 3, H, W]; same range."""
+    return F.avg_pool2d(clips.mean(2), 2)
 
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.part = inside // 4
-        self.body = conv(inside, outside, 3, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N * FRAMES, inside, h, w] to [N * FRAMES, outside, h / stride, w / stride]."""
-        clips = x.unflatten(0, (-1, FRAMES))
-        before = F.pad(clips[:, :-1, : self.part], (0, 0, 0, 0, 0, 0, 1, 0))
-        after = F.pad(clips[:, 1:, self.part : 2 * self.part], (0, 0, 0, 0, 0, 0, 0, 1))
-        mixed = torch.cat([before, after, clips[:, :, 2 * self.part :]], 2).flatten(0, 1)
-        result: Tensor = self.body(mixed.contiguous(memory_format=torch.channels_last))
-        return result
+def even_contrast(grey: Tensor) -> Tensor:
+    """Brightness [N, T, h, w] with the same contrast everywhere, so that dim scenery counts too.
+
+    From each pixel the mean of its neighbourhood (9 x 9, all frames) is taken away, and what is
+    left is divided by the neighbourhood's spread, but not by less than about a hundredth of the
+    range -1..1, where noise would be all there is.
+    """
+
+    def near(picture: Tensor) -> Tensor:
+        whole = picture.mean(1, keepdim=True)
+        return F.avg_pool2d(whole, 9, 1, 4, count_include_pad=False)
+
+    rest = grey - near(grey)
+    return rest / (near(rest.square()) + 0.0004).sqrt()
 
 
 class VideoText(nn.Module):
     """Clips and word numbers to features of one space.
+
+    Two streams look at a clip. One sees four frames in colour. The other sees the brightness of all
+    frames at once, as it is and with even contrast, at half size and stacked as channels: its very
+    first filters span the whole clip, so the direction of a slow pan is there before anything is
+    averaged. It is told where each pixel lies and its means are kept for each quarter of the
+    picture, since a zoom moves every side elsewhere.
 
     Args:
         known: the words of the text side; their checksum is kept with the weights.
     """
 
     checksum: Tensor
+    places: Tensor
 
     def __init__(self, known: Sequence[str]) -> None:
         super().__init__()
-        self.frames = nn.Sequential(
-            conv(3, 36, 7, 4), Shifted(36, 72, 2), Shifted(72, 72, 1), Shifted(72, 96, 2),
-            Shifted(96, 96, 1),
+        self.look = nn.Sequential(
+            conv(3, 24, 5, 2), conv(24, 36, 3, 2), conv(36, LOOK, 3, 2), Residual(LOOK)
+        )
+        self.motion = nn.Sequential(
+            conv(2 * FRAMES + 2, 36, 7, 2), conv(36, 60, 3, 2), Residual(60), conv(60, MOTION)
         )  # fmt: skip
-        self.video_out = nn.Linear(96 * 4, WIDTH)
+        self.video_out = nn.Linear(2 * LOOK + 5 * MOTION, WIDTH)
         self.embedding = nn.Embedding(len(known) + 2, TEXT_WIDTH)
         self.position = nn.Parameter(0.1 * torch.randn(LENGTH, TEXT_WIDTH))
         self.layers = nn.ModuleList(
@@ -72,19 +88,40 @@ class VideoText(nn.Module):
         self.text_out = nn.Linear(TEXT_WIDTH, WIDTH)
         self.logit_scale = nn.Parameter(torch.tensor(2.3))
         self.register_buffer("checksum", torch.tensor(words.checksum(known)))
+        half = SIZE // 2
+        axis = torch.linspace(-1, 1, half)
+        places = torch.stack([axis.expand(half, half), axis[:, None].expand(half, half)])
+        self.register_buffer("places", places, persistent=False)
 
-    def pooled(self, clips: Tensor) -> Tensor:
-        """What was seen, [N, 384], from clips [N, 8, 3, 64, 64] in -1..1."""
-        flat = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        seen = self.frames(flat).float().unflatten(0, (-1, FRAMES))
-        mean, most = seen.mean((-1, -2)), seen.amax((-1, -2))
-        half = FRAMES // 2
-        turn = most[:, half:].mean(1) - most[:, :half].mean(1)
-        return torch.cat([mean.mean(1), most.mean(1), most.amax(1), turn], 1)
+    def seen(self, frames: Tensor) -> Tensor:
+        """What single frames [N, 3, 64, 64] in -1..1 show: [N, LOOK, 8, 8]."""
+        result: Tensor = self.look(frames.contiguous(memory_format=torch.channels_last))
+        return result.float()
+
+    def moved(self, grey: Tensor) -> Tensor:
+        """What the frames of clips show together, [N, MOTION, 8, 8], from their `brightness`."""
+        centred = grey - grey.mean((1, 2, 3), keepdim=True)
+        stack = [centred, even_contrast(grey), self.places.expand(len(grey), -1, -1, -1)]
+        together = torch.cat(stack, 1).contiguous(memory_format=torch.channels_last)
+        result: Tensor = self.motion(together)
+        return result.float()
+
+    def pooled(self, seen: Tensor, moved: Tensor) -> Tensor:
+        """One row a clip, [N, 2 * LOOK + 5 * MOTION], from both streams.
+
+        Args:
+            seen: `seen` of as many frames of each clip as one likes, clip by clip.
+            moved: `moved` of the clips.
+        """
+        frames = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)
+        frames = frames.unflatten(0, (len(moved), -1)).mean(1)
+        quarters = F.adaptive_avg_pool2d(moved, 2).flatten(1)
+        return torch.cat([frames, quarters, moved.amax((2, 3))], 1)
 
     def video(self, clips: Tensor) -> Tensor:
         """Features [N, 64], not normalised, of clips [N, 8, 3, 64, 64] in -1..1."""
-        result: Tensor = self.video_out(self.pooled(clips))
+        seen = self.seen(clips[:, list(LOOKED_AT)].flatten(0, 1))
+        result: Tensor = self.video_out(self.pooled(seen, self.moved(brightness(clips))))
         return result
 
     def text(self, numbers: Tensor) -> Tensor:

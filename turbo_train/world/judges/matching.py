@@ -4,6 +4,7 @@ The captions of a batch are often true of several of its clips ("pixel art"). Th
 every true pair counts as a positive one, not only a caption with its own clip.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +30,7 @@ from turbo_train.world.facts import (
     RELATIONS,
     SCENES,
     SHAPES,
+    SIZE,
     STYLES,
     Scene,
 )
@@ -154,6 +156,64 @@ FACT_SIZES = {
 }
 
 
+def choice_loss(seen: Tensor, said: Tensor, log_scale: Tensor) -> Tensor:
+    """Cross-entropy of choosing the first of K captions for each picture or clip.
+
+    Args:
+        seen: features of pictures or clips [N, D].
+        said: features of K captions for each of them [N * K, D], the true one first.
+        log_scale: logarithm of the factor on the cosine.
+    """
+    captions = F.normalize(said.float(), dim=1).unflatten(0, (len(seen), -1))
+    cosine = (captions @ F.normalize(seen.float(), dim=1)[..., None])[..., 0]
+    wanted = torch.zeros(len(seen), dtype=torch.long, device=seen.device)
+    return F.cross_entropy(cosine * log_scale.exp().clamp(max=100), wanted)
+
+
+def shape_map(
+    scenes: Sequence[Scene], middles: Sequence[NDArray[np.float32]], grid: int, reach: float = 6.0
+) -> Tensor:
+    """Which shape's middle lies near each cell of a frame: int64 [N, grid, grid].
+
+    A head that reads it teaches the network to find the sprites; it is dropped after training.
+
+    Args:
+        scenes: what the frames show.
+        middles: x and y of the sprites of each frame in pixels, [2, 2]; NaN for none.
+        grid: cells a side.
+        reach: how far from a middle a cell still belongs to it, in pixels a side.
+
+    Returns:
+        Place of the shape in `SHAPES` plus one, 0 where no sprite is near.
+    """
+    axis = (np.arange(grid) + 0.5) * SIZE / grid - 0.5
+    result = np.zeros((len(scenes), grid, grid), np.int64)
+    for k, scene in enumerate(scenes):
+        for sprite, (x, y) in zip(scene.sprites, middles[k], strict=False):
+            near = (np.abs(axis[:, None] - y) <= reach) & (np.abs(axis[None, :] - x) <= reach)
+            result[k][near] = SHAPES.index(sprite.shape) + 1
+    return torch.from_numpy(result)
+
+
+def map_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy of a map [N, shapes + 1, G, G]; cells without a sprite count a tenth."""
+    weight = torch.ones(logits.shape[1], device=logits.device)
+    weight[0] = 0.1
+    return F.cross_entropy(logits.float(), wanted.to(logits.device), weight)
+
+
+def even_odds(scenes: Sequence[Scene]) -> NDArray[np.float64]:
+    """How often to draw each scene so that rare cameras and styles come more often; sums to 1.
+
+    In proportion to one over the square root of how often its camera and its style occur.
+    """
+    odds = np.ones(len(scenes))
+    for values in ([s.camera for s in scenes], [s.style for s in scenes]):
+        count = Counter(values)
+        odds /= np.sqrt([count[value] for value in values])
+    return np.asarray(odds / odds.sum(), np.float64)
+
+
 def fact_loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     """Mean loss of the helping heads in `logits`: several true labels for shapes and colours."""
     total = torch.zeros(())
@@ -168,13 +228,13 @@ def fact_loss(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
 
 
 def roughen(clips: Tensor) -> Tensor:
-    """Clips [N, T, 3, H, W] in -1..1 in other light; a third softer, a quarter with noise.
+    """Clips [N, T, C, H, W] in -1..1 in other light; a third softer, a quarter with noise.
 
     Which ones is a matter of their place, so give them in random order. Random numbers come from
     torch's global generator, which `fit` seeds at every step.
     """
     count, time = clips.shape[:2]
-    result = clips * (0.88 + 0.24 * torch.rand(count, 1, 3, 1, 1))
+    result = clips * (0.88 + 0.24 * torch.rand(count, 1, clips.shape[2], 1, 1))
     result += 0.24 * torch.rand(count, 1, 1, 1, 1) - 0.12
     soft, noisy = count // 3, count - count // 4
     flat = F.pad(result[:soft].flatten(0, 1), (1, 1, 1, 1), mode="replicate")

@@ -1,17 +1,22 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from turbo_eval.backbones.mini.words import UNKNOWN, encode, split
 from turbo_train.world.captions import Said
-from turbo_train.world.facts import Scene, Sprite
+from turbo_train.world.facts import SHAPES, Scene, Sprite
 from turbo_train.world.judges.matching import (
+    choice_loss,
+    even_odds,
     forget_words,
     known_words,
+    map_loss,
     match_loss,
     roughen,
     say_something,
+    shape_map,
     true_pairs,
 )
 from turbo_train.world.stream import item
@@ -95,3 +100,31 @@ def test_roughened_clips_stay_in_range_and_differ() -> None:
     assert float(rough.abs().max()) <= 1
     assert not torch.allclose(rough, clips, atol=0.02)
     assert roughen(clips[:1].clone()).shape == clips[:1].shape
+
+
+def test_choosing_among_equal_captions_costs_the_logarithm_of_their_number() -> None:
+    seen = torch.randn(5, 8)
+    same = torch.ones(15, 8)
+    assert float(choice_loss(seen, same, torch.tensor(2.0))) == pytest.approx(np.log(3), abs=1e-5)
+    first = torch.stack([seen, -seen, -seen], 1).flatten(0, 1)
+    assert float(choice_loss(seen, first, torch.tensor(3.0))) < 1e-6
+
+
+def test_the_map_names_the_shape_near_its_middle_only() -> None:
+    none = np.full((2, 2), np.nan, np.float32)
+    here = none.copy()
+    here[0] = (11.5, 19.5)
+    wanted = shape_map([ONE, ONE], [here, none], 8)
+    assert wanted[0, 2, 1] == SHAPES.index("star") + 1
+    assert int((wanted[0] > 0).sum()) == 1
+    assert not wanted[1].any()
+    sure = torch.nn.functional.one_hot(wanted, len(SHAPES) + 1).movedim(-1, 1) * 30.0
+    assert float(map_loss(sure, wanted)) < 1e-6
+    assert float(map_loss(-sure, wanted)) > 10
+
+
+def test_rare_cameras_and_styles_are_drawn_more_often() -> None:
+    scenes = [ONE] * 9 + [replace(ONE, camera="zoom in")]
+    odds = even_odds(scenes)
+    assert odds.sum() == pytest.approx(1)
+    assert odds[9] == pytest.approx(3 * odds[0])
