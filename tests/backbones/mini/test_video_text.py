@@ -94,7 +94,7 @@ def test_brightness_is_the_mean_of_colours_and_of_four_pixels() -> None:
 def test_shipped_weights_name_the_camera() -> None:
     part = load_part("video_text")
     right = []
-    for k in range(36):
+    for k in range(18):
         scene = replace(item(735, k, held=True).scene, camera=CAMERAS[k % 6])
         clip = clip_of(render(scene), 8.0)
         cosines = []
