@@ -58,8 +58,8 @@ def test_unknown_names_are_met_with_the_nearest() -> None:
         spec.load("reward-mx")
     with pytest.raises(UsageError, match=r"nowhere\.toml was not found"):
         spec.load("nowhere.toml")
-    with pytest.raises(UsageError, match="unknown preset 'qick'.*did you mean quick"):
-        spec.load("steps").preset("qick")
+    with pytest.raises(UsageError, match="unknown preset 'kuick'.*did you mean quick"):
+        spec.load("steps").preset("kuick")
     with pytest.raises(UsageError, match=r"no quick form.*\[quick\]"):
         spec.check({}, source="here").preset("quick")
 

@@ -45,6 +45,15 @@ def test_the_trainer_fills_in_every_setting(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", spec.names())
+def test_the_trainer_accepts_what_is_packaged(tmp_path: Path, name: str) -> None:
+    for preset in ("full", "quick"):
+        made = trainer.resolve(grid.variants(spec.load(name).preset(preset)), tmp_path)
+        # Shared data, but for what an ablation is about.
+        assert len({t.settings["data"]["stream"] for t in made}) == 1
+    assert max(t.steps for t in made) <= 60
+
+
 def test_a_mistyped_setting_is_the_trainers_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -249,7 +249,7 @@ def test_an_absent_reward_model_is_a_note_not_a_zero(
         (('"fake-brightness"', '"fake-brightnes"'), 2, "did you mean fake-brightness"),
         (('model = "fake"', 'model = "fakee"'), 2, "did you mean fake"),
         (('reference = "Fake"', 'reference = "Fkae"'), 2, "did you mean Fake"),
-        (("description", "descripton"), 3, "did you mean description"),
+        (("description", "descriptions"), 3, "did you mean description"),
         (("[4, 8]", "[]"), 3, "is empty"),
     ],
 )
