@@ -11,13 +11,14 @@ VBENCH := vbench==0.1.5
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check docs clean
+.PHONY: help setup demo test check docs parity clean
 
 help:
 	@echo "make setup   install into $(VENV) (once; again when pyproject.toml or constraints.txt change)"
 	@echo "make demo    compare the shipped models on a small suite; prints the page's path last"
 	@echo "make test    make check, then all tests"
 	@echo "make check   lint, types, import order, spelling, generated pages"
+	@echo "make parity  compare every official network with VBench's recorded outputs (an hour)"
 	@echo "make docs    write the generated pages in docs/"
 	@echo "make clean   remove $(VENV) and caches; runs and reports stay"
 
@@ -44,6 +45,10 @@ test: check
 	@sh tests/browser/install.sh >&2
 	@echo "test: pytest" >&2
 	@$(BIN)/python -m pytest
+
+parity: $(STAMP)
+	@$(BIN)/python -m pytest tests/golden -m parity
+	@$(BIN)/python benchmarks/parity.py
 
 check: $(STAMP)
 	@echo "check: ruff (lint)" >&2

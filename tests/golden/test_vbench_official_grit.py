@@ -1,10 +1,9 @@
 """GRiT against the recorded outputs of VBench, on recreated random weights.
 
-One frame in the normal run; `TURBO_EVAL_PARITY=1` takes every frame of both clips.
+One frame in the normal run; `make parity` takes every frame of both clips.
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,9 @@ CLIPS = ("clip_g1", "clip_g2")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded outputs are not here"),
+    pytest.mark.recorded,
 ]
-whole = pytest.mark.skipif("TURBO_EVAL_PARITY" not in os.environ, reason="takes minutes")
+whole = pytest.mark.parity
 
 
 @cache

@@ -33,9 +33,7 @@ RELATIVE = 1e-3
 """Largest difference, relative to the largest number of the array."""
 
 pytestmark = pytest.mark.slow
-recorded = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the shared recordings of the official program are not here"
-)
+recorded = pytest.mark.recorded
 PINNED = {
     "dino": [-2.058794, 0.4360984, -0.5591815, -0.7626604],
     "clip tensor": [0.1923809, -1.189968, 0.1235629, -0.7607994],

@@ -1,10 +1,9 @@
 """MUSIQ against the recorded numbers of VBench, on recreated random weights.
 
-One frame of clips of four sizes in the normal run; `TURBO_EVAL_PARITY=1` takes every clip whole.
+One frame of clips of four sizes in the normal run; `make parity` takes every clip whole.
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -23,8 +22,8 @@ FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "vbench
 SEED = 101
 PROMPT = Prompt("0" * 16, "x", ("imaging_quality",), {}, "vbench", 0)
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded numbers are not here")
-whole = pytest.mark.skipif("TURBO_EVAL_PARITY" not in os.environ, reason="takes minutes")
+pytestmark = pytest.mark.recorded
+whole = pytest.mark.parity
 
 
 @cache

@@ -1,10 +1,9 @@
 """Tag2Text against the recorded outputs of VBench, on recreated random weights.
 
-The first sampled frame of one clip in the normal run; `TURBO_EVAL_PARITY=1` takes every clip.
+The first sampled frame of one clip in the normal run; `make parity` takes every clip.
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -34,9 +33,9 @@ CLIPS = ("clip_06", "clip_09", "clip_10")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded outputs are not here"),
+    pytest.mark.recorded,
 ]
-whole = pytest.mark.skipif("TURBO_EVAL_PARITY" not in os.environ, reason="takes minutes")
+whole = pytest.mark.parity
 
 
 @cache

@@ -1,11 +1,10 @@
 """UMT against the recorded numbers of VBench, on recreated random weights.
 
-A forward pass takes half a minute on two cores, so only `TURBO_EVAL_PARITY=1` runs these tests;
+A forward pass takes half a minute on two cores, so only `make parity` runs these tests;
 the normal run compares small networks with the official one (tests/backbones/official).
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -27,8 +26,8 @@ FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "vbench
 SEED = 101
 
 pytestmark = [
-    pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded numbers are not here"),
-    pytest.mark.skipif("TURBO_EVAL_PARITY" not in os.environ, reason="takes minutes"),
+    pytest.mark.recorded,
+    pytest.mark.parity,
 ]
 
 

@@ -1,10 +1,9 @@
 """ViCLIP against the recorded numbers of VBench, on recreated random weights.
 
-The texts in the normal run; `TURBO_EVAL_PARITY=1` also looks at the clips, which takes minutes.
+The texts in the normal run; `make parity` also looks at the clips, which takes minutes.
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +24,8 @@ FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "vbench
 SEED = 101
 TEXT = "text_encoder."
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded numbers are not here")
-whole = pytest.mark.skipif("TURBO_EVAL_PARITY" not in os.environ, reason="takes minutes")
+pytestmark = pytest.mark.recorded
+whole = pytest.mark.parity
 
 
 def unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ def network() -> AMT:
 def theirs() -> Iterator[Any]:
     """The official network; its package imports a video reader that the network does not need."""
     if find_spec("vbench") is None:
-        pytest.skip("vbench is not installed")
+        pytest.fail("vbench is not installed: run make setup")
     decord = ModuleType("decord")
     decord.VideoReader = decord.cpu = None  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:

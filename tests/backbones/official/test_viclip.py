@@ -30,7 +30,7 @@ TEXTS = (
     "A boat sailing leisurely along the Seine River with the Eiffel Tower in background, zoom in",
     "In a still frame, a tranquil pond, the crystal-clear water; 3 ducks don't move &amp; wait. "
     "The leaves are red, yellow and brown, and the sky above them is covered with grey clouds.",
-    "caf\u00e9 \u2014 \u65b0\u5e74 \U0001f600 !?",
+    "\u00e9t\u00e9 \u2014 \u65b0\u5e74 \U0001f600 !?",
     "",
 )
 
@@ -55,7 +55,7 @@ def _rearrange(x: Tensor, pattern: str, b: int, t: int) -> Tensor:
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Official]:
     """The official towers; what they import and the networks do not need is replaced."""
     if find_spec("vbench") is None:
-        pytest.skip("vbench is not installed")
+        pytest.fail("vbench is not installed: run make setup")
     open_clip = pytest.importorskip("open_clip.tokenizer")
     folder = tmp_path_factory.mktemp("cache") / "ViCLIP"
     folder.mkdir()
