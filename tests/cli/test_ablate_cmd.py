@@ -291,7 +291,7 @@ def test_two_real_students_end_to_end(capfd: Capture) -> None:
     weights = [Path(f"r/students/{name}/lora.safetensors").read_bytes() for name in
                ("lr-0.0001", "lr-0.001")]  # fmt: skip
     assert weights[0] != weights[1]
-    assert first["training"]["last"]["loss"] == second["training"]["last"]["loss"]
+    assert first["training"]["last"]["distillation"] == second["training"]["last"]["distillation"]
     assert first["measures"]["scene"]["n"] == 2
     # Nothing is done again.
     before = Path("r/students/lr-0.0001/student.json").stat().st_mtime_ns
