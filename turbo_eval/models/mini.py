@@ -27,14 +27,18 @@ def load(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> "Mi
 
     Args:
         name: `mini-teacher`.
-        weights_dir: A folder in the packaged layout; the packaged one when None.
+        weights_dir: A folder in the packaged layout. One without a card holds other weights, such
+            as the judges', so the packaged system is used, as it is when None.
         device: Where the networks run.
         dtype: `float32`, `float16` or `bfloat16`; sampling noise is float32 whatever this is.
 
     Raises:
-        PrerequisiteError: The folder holds no card.
+        PrerequisiteError: The packaged folder holds no card.
     """
-    return MiniTextToVideo(name, weights_dir or PACKAGED, device=device, dtype=dtype)
+    folder = PACKAGED
+    if weights_dir is not None and (weights_dir / CARD).is_file():
+        folder = weights_dir
+    return MiniTextToVideo(name, folder, device=device, dtype=dtype)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
