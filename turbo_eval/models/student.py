@@ -160,7 +160,8 @@ class StudentTextToVideo:
         load_named_lora(pipeline.unet, load_file(self._folder / LORA))
         without_adapters(pipeline.unet)
         pipeline.set_progress_bar_config(disable=True)
-        self._pipeline = pipeline.to(self._device, getattr(torch, self._dtype))
+        with quiet_libraries():
+            self._pipeline = pipeline.to(self._device, getattr(torch, self._dtype))
         return self._pipeline
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
