@@ -172,7 +172,7 @@ def fake_model(name: str, *, weights_dir: Path | None, device: str, dtype: str) 
     }[name]
 
 
-def fake_judges(*, device: str = "cpu") -> Judges:
+def fake_judges(*, device: str = "cpu", weights_dir: Path | None = None) -> Judges:
     """Judges that fill every part."""
     parts: dict[str, Backbone] = {role: FakeBackbone(role) for role in ROLES}
     parts["pixels"] = Pixels()

@@ -98,7 +98,11 @@ def start(
 def make_accelerator(settings: TrainConfig, device: str) -> Any:
     """An accelerator for this process; `accelerate launch` makes several of them."""
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs
+
+    # Accelerate remembers the first run of a process; a second one may have other settings.
+    AcceleratorState._reset_state()
 
     # One process must not look for a device that the user did not choose.
     if device == "cpu":

@@ -141,6 +141,6 @@ def test_the_shipped_teacher_draws_what_is_asked() -> None:
         Sampler(steps=12, guidance=5.0),
     )
     read = measure_teacher(clips, [e.scene for e in entries], [e.said for e in entries])
-    # An untrained network finds neither; the card holds what 100 prompts and 50 steps reach.
-    assert read["color"]["value"] > 0.5, json.dumps(read)
-    assert read["shape"]["value"] > 0.2, json.dumps(read)
+    # An untrained network finds neither; the card holds what 200 prompts and 50 steps reach.
+    assert read["color"]["value"] > 0.75, json.dumps(read)
+    assert read["shape"]["value"] > 0.6, json.dumps(read)

@@ -148,7 +148,7 @@ def test_weights_of_another_network_are_refused() -> None:
     st.integers(2, 90), st.integers(2, 90), st.integers(1, 120), st.integers(1, 120), st.integers(0)
 )
 def test_resizing_is_opencvs_to_the_bit(h: int, w: int, height: int, width: int, seed: int) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = import_module("cv2")
     frames = np.random.default_rng(seed).integers(0, 256, (2, h, w, 3), dtype=np.uint8)
     expected = [cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR) for f in frames]
     assert np.array_equal(resize_bilinear(frames, height, width), expected)
@@ -159,7 +159,7 @@ def test_resizing_is_opencvs_to_the_bit(h: int, w: int, height: int, width: int,
     [(320, 512, 256, 409), (240, 426, 256, 454), (720, 1280, 256, 455), (640, 360, 455, 256)],
 )
 def test_resizing_usual_sizes_is_opencvs(h: int, w: int, height: int, width: int) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = import_module("cv2")
     frame = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
     expected = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(resize_bilinear(frame[None], height, width)[0], expected)
