@@ -6,7 +6,12 @@ released LoRA files, which are lists without names in just that order, are read 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from turbo_eval.core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +149,61 @@ def attends_of(config: Mapping[str, Any]) -> list[bool]:
     """Per level, whether lvdm's configuration gives it attention (by its downsampling factor)."""
     factors = {int(factor) for factor in config["attention_resolutions"]}
     return [2**level in factors for level in range(len(config["channel_mult"]))]
+
+
+def rename(
+    state: Mapping[str, "Tensor"], modules: Sequence[Module], what: str
+) -> dict[str, "Tensor"]:
+    """Tensors of lvdm under our names; no data is copied.
+
+    Args:
+        state: Tensors by lvdm's names, without the network's prefix.
+        modules: The network's, such as `unet_modules` gives.
+        what: The network, for messages.
+
+    Raises:
+        InputError: A tensor is missing or left over; the first three are named.
+    """
+    renamed: dict[str, Tensor] = {}
+    left, missing = set(state), []
+    for module in modules:
+        weight = f"{module.lvdm}.weight"
+        if weight not in state:
+            missing.append(weight)
+        for part in ("weight", "bias"):
+            key = f"{module.lvdm}.{part}"
+            if key in left:
+                left.remove(key)
+                tensor = state[key]
+                squeeze = module.squeeze and part == "weight"
+                renamed[f"{module.ours}.{part}"] = tensor.flatten(1) if squeeze else tensor
+    for fault, names in (("lacks", missing), ("has unknown", sorted(left))):
+        if names:
+            raise InputError(
+                f"the {what}'s checkpoint {fault} {len(names)} tensors",
+                why=f"such as {', '.join(names[:3])}",
+                fix="check that it is a VideoCrafter2 checkpoint of this configuration",
+            )
+    return renamed
+
+
+def fitted(network: "nn.Module", renamed: dict[str, "Tensor"], what: str) -> dict[str, "Tensor"]:
+    """The same tensors, after their shapes were compared with the network's.
+
+    Args:
+        network: The network, with or without storage.
+        renamed: From `rename`.
+        what: The network, for messages.
+
+    Raises:
+        InputError: A tensor is missing or of another shape.
+    """
+    for name, parameter in network.named_parameters():
+        if name not in renamed or renamed[name].shape != parameter.shape:
+            found = tuple(renamed[name].shape) if name in renamed else "missing"
+            raise InputError(
+                f"{name} of the {what} is {found}",
+                why=f"the configuration asks for {tuple(parameter.shape)}",
+                fix="check that checkpoint and configuration belong together",
+            )
+    return renamed

@@ -1,4 +1,7 @@
-"""VideoCrafter2's UNet: diffusers' `UNet3DConditionModel` that also knows the frame rate."""
+"""VideoCrafter2's networks: diffusers' `UNet3DConditionModel` that also knows the frame rate.
+
+The autoencoder (`vae_from_lvdm`) is diffusers' own.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -9,8 +12,11 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import TimestepEmbedding
 from torch import Tensor, nn
 
-from turbo_eval.core.errors import ConfigError, InputError
-from turbo_eval.models.lvdm_names import Module, attends_of, unet_modules
+from turbo_eval.core.errors import ConfigError
+from turbo_eval.models.lvdm_names import Module, attends_of, fitted, rename, unet_modules
+from turbo_eval.models.lvdm_vae import vae_from_lvdm
+
+__all__ = ["VideoCrafterUNet", "prepare_unet", "unet_from_lvdm", "vae_from_lvdm"]
 
 # Options of lvdm that change the network; only the published values are built here.
 _FIXED: dict[str, Any] = {
@@ -244,56 +250,12 @@ def _width(state: Mapping[str, Tensor], key: str, configured: int | None) -> int
     return int(state[key].shape[1]) if key in state else configured
 
 
-def rename_unet(state: Mapping[str, Tensor], modules: list[Module]) -> dict[str, Tensor]:
-    """Tensors of lvdm under our names.
+def prepare_unet(
+    state_dict: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> tuple[VideoCrafterUNet, dict[str, Tensor]]:
+    """The network without storage, and the checkpoint's tensors under its names.
 
-    Args:
-        state: Tensors by lvdm's names, without the prefix `model.diffusion_model.`.
-        modules: From `unet_modules`.
-
-    Raises:
-        InputError: A tensor is missing or left over; the first three are named.
-    """
-    renamed: dict[str, Tensor] = {}
-    left, missing = set(state), []
-    for module in modules:
-        weight = f"{module.lvdm}.weight"
-        if weight not in state:
-            missing.append(weight)
-        for part in ("weight", "bias"):
-            key = f"{module.lvdm}.{part}"
-            if key in left:
-                left.remove(key)
-                tensor = state[key]
-                squeeze = module.squeeze and part == "weight"
-                renamed[f"{module.ours}.{part}"] = tensor.squeeze(-1) if squeeze else tensor
-    for what, names in (("lacks", missing), ("has unknown", sorted(left))):
-        if names:
-            raise InputError(
-                f"the UNet's checkpoint {what} {len(names)} tensors",
-                why=f"such as {', '.join(names[:3])}",
-                fix="check that it is a VideoCrafter2 checkpoint of this configuration",
-            )
-    return renamed
-
-
-def unet_from_lvdm(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> VideoCrafterUNet:
-    """Build the network from lvdm's weights.
-
-    A guidance projection that the configuration asks for and the checkpoint lacks (the published
-    teacher's) starts at zero, so the network stays the teacher until it is trained. Widths of the
-    projections are those of the weights where there are weights.
-
-    Args:
-        state_dict: Tensors by lvdm's names, without a prefix.
-        config: lvdm's UNet configuration (`model_channels`, `channel_mult`, ...).
-
-    Returns:
-        The network in eval mode, in the number format of the tensors.
-
-    Raises:
-        ConfigError: An option is missing or is not one of VideoCrafter2's.
-        InputError: Tensors are missing, left over or of another shape.
+    Arguments and errors as in `unet_from_lvdm`.
     """
     _check_config(config)
     guidance = _width(state_dict, "time_cond_proj.weight", config.get("time_cond_proj_dim"))
@@ -318,16 +280,29 @@ def unet_from_lvdm(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) 
     if guidance is not None and "time_cond_proj.weight" not in tensors:
         example = tensors.get("time_embed.0.weight", torch.empty(0))
         tensors["time_cond_proj.weight"] = example.new_zeros(config["model_channels"], guidance)
-    renamed = rename_unet(tensors, unet.released_modules())
-    for name, parameter in unet.named_parameters():
-        if name not in renamed or renamed[name].shape != parameter.shape:
-            found = tuple(renamed[name].shape) if name in renamed else "missing"
-            raise InputError(
-                f"{name} of the UNet is {found}",
-                why=f"the configuration asks for {tuple(parameter.shape)}",
-                fix="check that checkpoint and configuration belong together",
-            )
+    return unet, fitted(unet, rename(tensors, unet.released_modules(), "UNet"), "UNet")
+
+
+def unet_from_lvdm(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> VideoCrafterUNet:
+    """Build the network from lvdm's weights.
+
+    A guidance projection that the configuration asks for and the checkpoint lacks (the published
+    teacher's) starts at zero, so the network stays the teacher until it is trained. Widths of the
+    projections are those of the weights where there are weights.
+
+    Args:
+        state_dict: Tensors by lvdm's names, without a prefix.
+        config: lvdm's UNet configuration (`model_channels`, `channel_mult`, ...).
+
+    Returns:
+        The network in eval mode, in the number format of the tensors.
+
+    Raises:
+        ConfigError: An option is missing or is not one of VideoCrafter2's.
+        InputError: Tensors are missing, left over or of another shape.
+    """
+    unet, tensors = prepare_unet(state_dict, config)
     # Copies, so that a teacher and a student built from one checkpoint share no memory.
-    unet.load_state_dict({k: v.clone() for k, v in renamed.items()}, strict=True, assign=True)
+    unet.load_state_dict({k: v.clone() for k, v in tensors.items()}, strict=True, assign=True)
     unet.eval()
     return unet
