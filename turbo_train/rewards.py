@@ -73,6 +73,18 @@ def video_frames(frames: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.arange(start, frames, stride)[:count]
 
 
+def video_score(
+    model: Any, clips: Tensor, captions: Sequence[str], generator: torch.Generator
+) -> Tensor:
+    """Scores [B] of clips [B, K, 3, H, W]; a model that looks through a window has it drawn."""
+    if not hasattr(model, "draw_window"):
+        score: Tensor = model.score(clips, captions)
+        return score
+    at = model.draw_window(*clips.shape[-2:], generator)
+    through: Tensor = model.score_through(clips, captions, at)
+    return through
+
+
 def reward_losses(
     terms: RewardTerms,
     clean: Tensor,
@@ -113,7 +125,8 @@ def reward_losses(
         frames = video_frames(clean.shape[2], settings.video_frames, generator)
         clips = _decoded(judged, frames, decode)
         for name, model in terms.video.items():
-            losses[f"reward/{name}"] = _loss(name, model.score(clips, said), settings.video[name])
+            score = video_score(model, clips, said, generator)
+            losses[f"reward/{name}"] = _loss(name, score, settings.video[name])
     return losses
 
 

@@ -32,6 +32,7 @@ for _name in ("mini-image", "mini-video"):
     REGISTRY.add(_name, "turbo_eval.metrics.rewards.mini:load")
 for _name in ("hpsv2.1", "pickscore", "clip"):
     REGISTRY.add(_name, "turbo_eval.metrics.rewards.open_clip_towers:load", extra="rewards")
+REGISTRY.add("viclip", "turbo_eval.metrics.rewards.viclip:load", extra="rewards")
 
 
 def reward_names() -> list[str]:
