@@ -70,6 +70,8 @@ class ModelInfo:
         weights: File name to sha256 of every weights file.
         licence: SPDX name or the address of the terms.
         kind: `generator` draws clips, `folder` reads clips that somebody else made.
+        notes: Decisions that no file holds, such as how a missing weight was filled; they go into
+            a run's provenance.
     """
 
     name: str
@@ -82,6 +84,7 @@ class ModelInfo:
     weights: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     kind: Kind = "generator"
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
