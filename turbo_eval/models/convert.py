@@ -14,18 +14,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from turbo_eval.core.errors import ConfigError, PrerequisiteError, TurboError, from_os_error
+from turbo_eval.core.errors import (
+    ConfigError,
+    InputError,
+    PrerequisiteError,
+    TurboError,
+    from_os_error,
+)
 from turbo_eval.core.hashing import content_key
 from turbo_eval.core.store import write_json_atomic
 from turbo_eval.models.noise import BETA_END, BETA_START
-from turbo_eval.models.systems import INDEX
+from turbo_eval.models.published import CONVERTED, INDEX
 from turbo_eval.prompts.manifest import home
 
 logger = logging.getLogger(__name__)
 
 CLASS: Final = "VideoCrafter2"
 """What the folder's index calls itself."""
-SUFFIX: Final = "-diffusers"
 UNET_PREFIX: Final = "model.diffusion_model."
 _FORMAT: Final = 1
 
@@ -87,8 +92,8 @@ def places(checkpoint: Path) -> list[Path]:
     """Where the converted folder of a checkpoint may lie, best first."""
     key = content_key("converted", str(checkpoint.resolve()))
     return [
-        checkpoint.with_name(checkpoint.name + SUFFIX),
-        home() / "weights" / f"{checkpoint.stem}-{key}{SUFFIX}",
+        checkpoint.with_name(checkpoint.name + CONVERTED),
+        home() / "weights" / f"{checkpoint.stem}-{key}{CONVERTED}",
     ]
 
 
@@ -143,6 +148,12 @@ def convert(checkpoint: Path) -> Path:
                 logger.info("converting %s into %s (once)", checkpoint, folder)
                 _write(temporary, tensors, config, checkpoint)
             return folder
+        except InputError as error:
+            raise InputError(
+                f"{checkpoint} is no VideoCrafter2 checkpoint of this size: {error.what}",
+                why=error.why,
+                fix=error.fix,
+            ) from error
         except PrerequisiteError as error:
             last = error
     assert last is not None

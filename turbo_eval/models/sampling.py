@@ -100,41 +100,49 @@ def lvdm_timesteps(steps: int, total: int = TRAIN_STEPS) -> list[int]:
     return [t + 1 for t in range(0, total, total // steps)]
 
 
-def lvdm_sample(
+def solver_timesteps(steps: int, total: int = TRAIN_STEPS) -> list[int]:
+    """The table of the distillation's solver, rising: c - 1, 2c - 1, ... with c = total // steps.
+
+    Raises:
+        UsageError: More steps than the schedule has.
+    """
+    if not 1 <= steps <= total:
+        raise UsageError(f"{steps} solver steps", fix=f"choose 1 to {total}")
+    return [(i + 1) * (total // steps) - 1 for i in range(steps)]
+
+
+def ddim_sample(
     denoise: Denoise,
     draw: Callable[[], Tensor],
     device: str,
+    times: Sequence[int],
     *,
-    steps: int,
-    rescale: Tensor | None,
-    eta: float = 1.0,
+    rescale: Tensor | None = None,
+    eta: float = 0.0,
 ) -> Tensor:
-    """Latents by VideoCrafter2's own DDIM.
+    """Latents by DDIM on a table of timesteps.
 
-    At timestep t with abar, abar' and sigma = eta sqrt((1 - abar') / (1 - abar) (1 - abar / abar')):
-    x0 = (z - sqrt(1 - abar) e) / sqrt(abar) / r[t], and the next latents are
+    At timestep t with abar, the next lower one t' with abar' and
+    sigma = eta sqrt((1 - abar') / (1 - abar) (1 - abar / abar')): x0 is
+    (z - sqrt(1 - abar) e) / sqrt(abar) / r[t], and the next latents are
     sqrt(abar') r[t'] x0 + sqrt(1 - abar' - sigma^2) e + sigma noise. The last t' is 0, so a little
-    noise stays in the result, as in theirs.
+    noise stays in the result, as in VideoCrafter2's program.
 
     Args:
         denoise: The teacher, guided.
         draw: The next noise; called once for the start and, unless eta is 0, once per step.
         device: Where the loop runs.
-        steps: See `lvdm_timesteps`.
+        times: Rising, such as `lvdm_timesteps` or `solver_timesteps` gives.
         rescale: The factor r on the signal at each timestep (`latent_rescale`); None means 1.
-        eta: Share of fresh noise; the published script uses 1.
+        eta: Share of fresh noise; VideoCrafter2's published script uses 1.
 
     Returns:
         float32 [B, C, F, H, W].
-
-    Raises:
-        UsageError: See `lvdm_timesteps`.
 
     Source: VideoCrafter2 (arXiv 2401.09047), and DDIM (arXiv 2010.02502), equation 12.
     """
     table = noise_alphas_cumprod(dtype=torch.float64)
     factor = torch.ones(TRAIN_STEPS, dtype=torch.float64) if rescale is None else rescale.double()
-    times = lvdm_timesteps(steps)
     latents = draw().to(device)
     for t, lower in reversed(list(zip(times, [0, *times[:-1]], strict=True))):
         abar, before = table[t].item(), table[lower].item()

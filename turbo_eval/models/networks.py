@@ -1,0 +1,256 @@
+"""The networks of a published system, read and put together: UNet, autoencoder, text encoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from turbo_eval.core.errors import ConfigError, InputError, PrerequisiteError
+from turbo_eval.models.checkpoint import part, read_list, read_tensors, refused
+from turbo_eval.models.convert import CLASS, UNET_PREFIX, config_of, convert, read_index
+from turbo_eval.models.noise import noise_alphas_cumprod, prediction_type_of
+from turbo_eval.models.published import Published, weight_files
+from turbo_eval.models.quiet import quiet_libraries
+
+
+@dataclass(slots=True)
+class Networks:
+    """A system's parts, in evaluation mode.
+
+    Attributes:
+        unet: (latents, timesteps, text, ...) -> noise.
+        vae: diffusers' `AutoencoderKL`.
+        text: The text encoder.
+        words: Texts -> (token ids, attention mask or None).
+        scheduler: diffusers' scheduler of the folder.
+        rescale: Last value of VideoCrafter2's factor on the signal; None for ModelScope.
+        prediction_type: What the UNet predicts.
+        alphas_cumprod: abar, float32 [T].
+    """
+
+    unet: Any
+    vae: Any
+    text: Any
+    words: Callable[[Sequence[str]], tuple[Tensor, Tensor | None]]
+    scheduler: Any
+    rescale: float | None
+    prediction_type: str
+    alphas_cumprod: Tensor
+
+    def encode(self, texts: Sequence[str], device: str | torch.device) -> Tensor:
+        """Features [B, L, D] of texts, by the text encoder on `device`."""
+        ids, mask = self.words(texts)
+        with torch.no_grad():
+            hidden: Tensor = self.text(
+                ids.to(device), attention_mask=None if mask is None else mask.to(device)
+            )[0]
+        return hidden
+
+    @property
+    def scale(self) -> int:
+        """Pixels per latent."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+
+def open_folder(folder: Path) -> Networks:
+    """Read a teacher from a folder in diffusers' layout, in float32 on the CPU.
+
+    Args:
+        folder: A converted VideoCrafter2, or ModelScope's (or the mini world's) pipeline.
+
+    Raises:
+        PrerequisiteError: A file is missing or damaged.
+        ConfigError: It is another class of pipeline.
+    """
+    index = read_index(folder)
+    if index is not None and index.get("_class_name") == CLASS:
+        return _videocrafter(folder, index)
+    return _modelscope(folder)
+
+
+def _videocrafter(folder: Path, index: dict[str, Any]) -> Networks:
+    from diffusers import AutoencoderKL, DDIMScheduler
+    from transformers import CLIPTextModel
+
+    from turbo_eval.models.openclip_text import OpenClipWords
+    from turbo_eval.models.videocrafter import VideoCrafterUNet
+
+    with quiet_libraries():
+        try:
+            unet: Any = VideoCrafterUNet.from_pretrained(folder / "unet", local_files_only=True)
+            vae: Any = AutoencoderKL.from_pretrained(folder / "vae", local_files_only=True)
+            text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder")
+            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise refused(
+                folder, _line(error), "remove the folder, so that it is converted again"
+            ) from error
+    tokens = OpenClipWords(int(text.config.max_position_embeddings))
+    return Networks(
+        unet=unet.eval(),
+        vae=vae.eval(),
+        text=text.eval(),
+        words=lambda texts: (tokens(texts), None),
+        scheduler=scheduler,
+        rescale=float(index["rescale"]),
+        prediction_type="epsilon",
+        alphas_cumprod=noise_alphas_cumprod(),
+    )
+
+
+def _modelscope(folder: Path) -> Networks:
+    from diffusers import TextToVideoSDPipeline
+
+    weights = weight_files(folder)
+    variant = {"variant": "fp16"} if weights and all(".fp16." in p.name for p in weights) else {}
+    with quiet_libraries():
+        try:
+            pipeline: Any = TextToVideoSDPipeline.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, **variant
+            )
+        except (OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            raise refused(
+                folder,
+                _line(error),
+                "check that every file of the repository is there, the weights as safetensors",
+            ) from error
+    if not isinstance(pipeline, TextToVideoSDPipeline):
+        raise ConfigError(
+            f"{folder} holds a {type(pipeline).__name__}", why="a TextToVideoSDPipeline is needed"
+        )
+    tokenizer, text = pipeline.tokenizer, pipeline.text_encoder
+    masked = bool(getattr(text.config, "use_attention_mask", False))
+
+    def words(texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        tokens = tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return tokens.input_ids, tokens.attention_mask if masked else None
+
+    scheduler = pipeline.scheduler
+    return Networks(
+        unet=pipeline.unet.float().eval(),
+        vae=pipeline.vae.float().eval(),
+        text=text.float().eval(),
+        words=words,
+        scheduler=scheduler,
+        rescale=None,
+        prediction_type=prediction_type_of(str(scheduler.config.prediction_type)),
+        alphas_cumprod=scheduler.alphas_cumprod.float(),
+    )
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
+def teacher_folder(system: Published, base: Path) -> Path:
+    """The folder in diffusers' layout of a system's teacher; VideoCrafter2 is converted once."""
+    return convert(base) if system.family == "videocrafter2" else base
+
+
+def open_networks(
+    system: Published, base: Path, student: Path | None, *, projection_seed: int | None = None
+) -> Networks:
+    """Read a published system, in float32 on the CPU.
+
+    Args:
+        system: Which.
+        base: The teacher's checkpoint or folder.
+        student: The student's file.
+        projection_seed: Draw the guidance projection's base weight, which the authors drew at
+            random and did not publish, from this seed; zeros when None.
+
+    Raises:
+        PrerequisiteError: A file is missing, damaged, holds code or another network.
+        InputError: The student was trained on another teacher.
+    """
+    found = open_folder(teacher_folder(system, base))
+    if student is None:
+        return found
+    try:
+        if system.kind == "lora":
+            _merge_list(found.unet, student, projection_seed)
+        else:
+            found.unet = _whole_unet(student, base, motion=system.motion is not None)
+    except InputError as error:
+        raise InputError(
+            f"{student} does not fit {system.name}",
+            why=f"{error.what}: {error.why}",
+            fix=f"get the file from {system.student.page if system.student else 'its page'}",
+        ) from error
+    return found
+
+
+def _merge_list(unet: nn.Module, path: Path, projection_seed: int | None) -> None:
+    from turbo_eval.models.lora import load_released
+
+    load_released(unet, read_list(path))
+    if projection_seed is None:
+        return
+    weight = unet.get_submodule("time_embedding.cond_proj").weight
+    assert isinstance(weight, nn.Parameter)
+    with torch.no_grad():
+        weight += random_projection(tuple(weight.shape), projection_seed).to(weight)
+
+
+def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
+    """A base weight as the authors' program draws it, but from a seed.
+
+    Args:
+        shape: (out, in).
+        seed: Of the generator.
+
+    Returns:
+        float32, uniform in +-1 / sqrt(in), as torch initialises linear layers.
+    """
+    bound = shape[-1] ** -0.5
+    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    return (2 * drawn - 1) * bound
+
+
+def _whole_unet(path: Path, base: Path, *, motion: bool) -> Any:
+    """A student's UNet from all its weights under lvdm's names."""
+    from turbo_eval.models.videocrafter import unet_from_lvdm
+
+    state = read_tensors(path, wrapper="state_dict")
+    for prefix in (UNET_PREFIX, "module."):
+        if all(name.startswith(prefix) for name in state):
+            state = part(state, prefix)
+    config = config_of(base)
+    for key, wanted in (("time_cond_proj.weight", True), ("motion_cond_proj.weight", motion)):
+        if wanted and key not in state:
+            raise InputError(
+                f"it has no {key}", why="it is a teacher, or another release of the student"
+            )
+    return unet_from_lvdm(state, config["unet"])
+
+
+def check_memory(networks: Networks, device: str, dtype: torch.dtype, *, offload: bool) -> None:
+    """Refuse a GPU that cannot hold the weights, before they are copied there.
+
+    Raises:
+        PrerequisiteError: Too little memory is free; says what would fit.
+    """
+    if not device.startswith("cuda"):
+        return
+    parts = (networks.unet, networks.vae, networks.text)
+    counts = [sum(p.numel() for p in network.parameters()) for network in parts]
+    count = max(counts) if offload else sum(counts)
+    free = torch.cuda.mem_get_info(device)[0]
+    need = count * dtype.itemsize
+    if need > free:
+        gib = 2**30
+        raise PrerequisiteError(
+            f"the weights need {need / gib:.1f} GiB of memory on {device}",
+            why=f"{free / gib:.1f} GiB are free",
+            fix=f"--dtype bfloat16 needs {count * 2 / gib:.1f} GiB; with the setting offload=yes "
+            f"the largest network counts alone, {max(counts) * 2 / gib:.1f} GiB",
+        )
