@@ -33,7 +33,7 @@ def generate_videos(
     Args:
         plan: What is missing.
         run: The run folder.
-        batch_size: Videos drawn at once; `auto` starts with 16.
+        batch_size: Videos drawn at once; `auto` starts with 16, or fewer where the model says so.
         retries: How often a failed video is tried again now. The next run tries it again too.
         quiet: Show no progress.
 
@@ -50,12 +50,13 @@ def generate_videos(
     if not plan.count:
         outcome.failures += plan.absent
         return outcome
-    size = AUTO_BATCH if batch_size == "auto" else batch_size
     with graceful_stop() as stop, Progress("generate", plan.total, quiet=quiet) as progress:
         progress.advance(outcome.cached, cached=outcome.cached)
         progress.advance(len(plan.absent), failed=len(plan.absent))
         for source in plan.sources:
             # Another model may fit in memory with the full size again.
+            auto = min(AUTO_BATCH, source.system.info.batch or AUTO_BATCH)
+            size = auto if batch_size == "auto" else batch_size
             work = Work(run, outcome, size, retries)
             _generate_source(source, plan.missing[source.label], work, progress, stop)
     # Last, so that a file that is there and broken is told first.

@@ -1,15 +1,17 @@
 """From the name a user types to a text-to-video system.
 
-Names: a registered system (`mini-teacher`), a student's folder, or `folder:PATH` for videos that
-exist already. Third parties add systems by the entry-point group `turbo_eval.models` or by
-`TURBO_EVAL_PLUGINS` (turbo_eval.core.plugins); what they register is a function with the signature
-of `Factory`.
+Names: a registered system (`mini-teacher`), a student's folder, `diffusers:REPOSITORY_OR_FOLDER`,
+`command:PROGRAM`, or `folder:PATH` for videos that exist already. A name may carry settings:
+`diffusers:weights/wan:frames=17` (turbo_eval.models.settings). Third parties
+add systems by the entry-point group `turbo_eval.models` or by `TURBO_EVAL_PLUGINS`
+(turbo_eval.core.plugins); what they register is a function with the signature of `Factory`.
 """
 
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from turbo_eval.config import ModelConfig
 from turbo_eval.core.errors import UsageError
@@ -17,11 +19,15 @@ from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
+from turbo_eval.models.settings import split_settings
 from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
 
 
 class Factory(Protocol):
-    """Makes a system; cheap, reads no weights (see `TextToVideo`)."""
+    """Makes a system; cheap, reads no weights (see `TextToVideo`).
+
+    A factory whose systems take settings has the signature of `Opener` instead.
+    """
 
     def __call__(
         self, name: str, *, weights_dir: Path | None, device: str, dtype: str
@@ -36,6 +42,26 @@ class Factory(Protocol):
         """
         ...
 
+
+class Opener(Protocol):
+    """Makes a system that may have settings; cheap, reads no weights."""
+
+    def __call__(
+        self,
+        name: str,
+        values: dict[str, str],
+        *,
+        weights_dir: Path | None,
+        device: str,
+        dtype: str,
+    ) -> TextToVideo:
+        """Make the system `name` (with its prefix, if it has one) with its settings `values`."""
+        ...
+
+
+FAMILIES: Registry[Opener] = Registry("family of models")
+FAMILIES.add("diffusers", "turbo_eval.models.diffusers_system:open_diffusers")
+FAMILIES.add("command", "turbo_eval.models.command:open_command")
 
 REGISTRY: Registry[Factory] = Registry("model", entry_points="turbo_eval.models")
 REGISTRY.add("mini-teacher", "turbo_eval.models.mini:load")
@@ -60,14 +86,17 @@ def load(
     """Return the system behind a name; its weights are read when it first draws a clip.
 
     Args:
-        name_or_path: A registered name, or a student's folder (see `turbo-train export`).
+        name_or_path: A registered name, a student's folder (see `turbo-train export`),
+            `diffusers:REPOSITORY_OR_FOLDER` or `command:PROGRAM`; settings may follow
+            after a colon.
         weights_dir: Folder with its weights; the packaged ones when None.
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        UsageError: No such name (the nearest ones are suggested), or a folder of existing videos,
-            which draws nothing.
+        UsageError: No such name (the nearest ones are suggested), a setting that the system does
+            not know, or a folder of existing videos, which draws nothing.
+        PrerequisiteError: The name is known, but a file that it needs is not here.
     """
     load_plugins()
     if name_or_path.startswith(PREFIX):
@@ -79,8 +108,22 @@ def load(
     student = student_folder(name_or_path)
     if student is not None:
         return StudentTextToVideo(student, weights_dir=weights_dir, device=device, dtype=dtype)
-    factory = REGISTRY.get(name_or_path)
-    name = REGISTRY.resolve(name_or_path)
+    bare, values = split_settings(name_or_path)
+    family = bare.partition(":")[0]
+    if ":" in bare and family in FAMILIES:
+        opener = FAMILIES.get(family)
+        return opener(bare, values, weights_dir=weights_dir, device=device, dtype=dtype)
+    factory = REGISTRY.get(bare)
+    name = REGISTRY.resolve(bare)
+    if "values" in inspect.signature(factory).parameters:
+        opener = cast("Opener", factory)
+        return opener(name, values, weights_dir=weights_dir, device=device, dtype=dtype)
+    if values:
+        raise UsageError(
+            f"model {name} takes no settings",
+            why=f"{name_or_path!r} has {', '.join(values)}",
+            fix="leave the part after the name's colon away",
+        )
     return factory(name, weights_dir=weights_dir, device=device, dtype=dtype)
 
 
@@ -130,10 +173,21 @@ def _student_label(path: str) -> str:
     return str(read_manifest(folder)["name"])
 
 
+def _family_label(name: str) -> str:
+    """The last part of what is named, and the settings without the folders in them."""
+    bare, values = split_settings(name)
+    what = bare.partition(":")[2].split()
+    # Of a program with arguments, the last word that is a path tells most.
+    paths = [word for word in what if "/" in word or "." in word] or what or ["model"]
+    said = [f"{key}-{Path(value).stem}" for key, value in values.items()]
+    return "-".join([paths[-1].rstrip("/").rpartition("/")[2], *said])
+
+
 def labels(configs: Iterable[ModelConfig]) -> list[str]:
     """Short names that tell the models of one run apart and are safe as folder names.
 
-    `mini-teacher`, `mini-teacher@8`, `mini-teacher@8-g4`; `folder:clips/mine` becomes `mine`.
+    `mini-teacher`, `mini-teacher@8`, `mini-teacher@8-g4`; `folder:clips/mine` becomes `mine`, and
+    `diffusers:weights/wan:frames=17` becomes `wan-frames-17`.
 
     Raises:
         UsageError: The same model is asked for twice with the same settings.
@@ -154,6 +208,8 @@ def labels(configs: Iterable[ModelConfig]) -> list[str]:
             text = path.stem if path.suffix.lower() == ".csv" else path.resolve().name
         elif student_folder(config.name) is not None:
             text = config.label.replace(config.name, _student_label(config.name))
+        elif config.name.partition(":")[0] in FAMILIES:
+            text = config.label.replace(config.name, _family_label(config.name))
         safe = re.sub(r"[^\w.@+-]+", "_", text).strip("._") or "model"
         candidate, number = safe, 2
         while candidate in found:

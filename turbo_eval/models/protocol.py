@@ -69,6 +69,7 @@ class ModelInfo:
         guidance: Native guidance scale; 0 for existing videos.
         weights: File name to sha256 of every weights file.
         licence: SPDX name or the address of the terms.
+        batch: Clips worth drawing at once when nobody says how many; 0 when any number is.
         kind: `generator` draws clips, `folder` reads clips that somebody else made.
         notes: Decisions that no file holds, such as how a missing weight was filled; they go into
             a run's provenance.
@@ -83,6 +84,7 @@ class ModelInfo:
     guidance: float
     weights: dict[str, str] = field(default_factory=dict)
     licence: str = ""
+    batch: int = 0
     kind: Kind = "generator"
     notes: dict[str, str] = field(default_factory=dict)
 
