@@ -74,6 +74,71 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
         FolderVideos.open(f"folder:{tmp_path}")
 
 
+def test_an_exact_name_goes_before_one_that_is_merely_like_it(tmp_path: Path) -> None:
+    touch(tmp_path, "A Cat-0.mp4", "a cat-0.mp4", "sub/a cat-0.mp4", "a cat-1.mov")
+    match = FolderVideos.open(f"folder:{tmp_path}").match([prompt("a cat")], 2)
+    assert [found.path.name for found in match.found] == ["a cat-0.mp4", "a cat-1.mov"]
+    assert match.found[0].path.parent == tmp_path.resolve()
+    extra = [(kept.name, other.parent.name, other.name) for kept, other in match.duplicates]
+    assert extra == [
+        ("a cat-0.mp4", "sub", "a cat-0.mp4"),
+        ("a cat-0.mp4", tmp_path.name, "A Cat-0.mp4"),
+    ]
+    assert "A Cat-0.mp4 (taken: a cat-0.mp4)" in " ".join(match.notes())
+
+
+def test_prompts_that_differ_in_capitals_keep_their_own_files(tmp_path: Path) -> None:
+    both = [prompt("A fantasy landscape"), prompt("a fantasy landscape", 1)]
+    touch(tmp_path, "A fantasy landscape-0.mp4")
+    match = FolderVideos.open(f"folder:{tmp_path}").match(both, 1)
+    assert [found.prompt.text for found in match.found] == ["A fantasy landscape"]
+    assert [p.text for p, _ in match.missing] == ["a fantasy landscape"]
+    assert any("overwrote" in note for note in match.notes())
+    touch(tmp_path, "a fantasy landscape-0.mp4")
+    match = FolderVideos.open(f"folder:{tmp_path}").match(both, 1)
+    assert len(match.found) == 2
+    assert match.notes() == []
+
+
+def test_prompts_may_have_fewer_videos_where_that_is_allowed(tmp_path: Path) -> None:
+    touch(tmp_path, "a cat-0.mp4", "a cat-3.mp4", "a dog-2.mp4")
+    prompts = [prompt("a cat"), prompt("a dog", 1), prompt("a cow", 2)]
+    match = FolderVideos.open(f"folder:{tmp_path}").match(prompts, 5, fewer=True)
+    assert [(f.prompt.text, f.index) for f in match.found] == [
+        ("a cat", 0),
+        ("a cat", 3),
+        ("a dog", 2),
+    ]
+    assert [(p.text, i) for p, i in match.missing] == [("a cow", 0)]
+    assert match.uneven == ("a dog",)
+
+
+def test_numbers_of_videos_by_prompt(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"a tree-{i}.mp4" for i in range(8)), *(f"a cat-{i}.mp4" for i in range(3)))
+    prompts = [prompt("a tree"), prompt("a cat", 1)]
+    match = FolderVideos.open(f"folder:{tmp_path}").match(
+        prompts, {prompts[0].id: 25, prompts[1].id: 2}
+    )
+    assert [f.index for f in match.found] == [*range(8), 0, 1]
+    assert len(match.missing) == 17
+    assert [path.name for path in match.surplus] == ["a cat-2.mp4"]
+
+
+def test_a_list_of_files_overrules_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "one.mp4", "two.mp4", "sub/three.mp4", "a dog-0.mp4")
+    folder = FolderVideos.open(f"folder:{tmp_path}").named(
+        {"one.mp4": "a cat", "two.mp4": "a cat", "sub/three.mp4": "a robot-3"}
+    )
+    prompts = [prompt("a cat"), prompt("a robot-3", 1), prompt("a dog", 2)]
+    match = folder.match(prompts, 9, fewer=True)
+    assert [(f.prompt.text, f.index, f.path.name) for f in match.found] == [
+        ("a cat", 0, "one.mp4"),
+        ("a cat", 1, "two.mp4"),
+        ("a robot-3", 0, "three.mp4"),
+        ("a dog", 0, "a dog-0.mp4"),
+    ]
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=5, unique=True),
@@ -82,5 +147,6 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
 def test_every_file_and_every_wanted_video_is_accounted_for(texts: list[str], seeds: int) -> None:
     entries = tuple((Path(f"/{i}.mp4"), text, 0) for i, text in enumerate([*texts, texts[0], "?!"]))
     match = FolderVideos("folder:x", entries, True).match([prompt(text) for text in texts], seeds)
-    assert len(match.found) + len(match.stray) + len(match.surplus) == len(entries)
+    told = [*match.found, *match.stray, *match.surplus, *match.duplicates]
+    assert len(told) == len(entries)
     assert len(match.found) + len(match.missing) == len(texts) * seeds

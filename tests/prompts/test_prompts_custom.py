@@ -201,7 +201,7 @@ def test_missing_file_folder_and_nul_in_the_path(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
         load(tmp_path / "absent.txt")
     (tmp_path / "folder.txt").mkdir()
-    with pytest.raises(InputError, match="it is a folder"):
+    with pytest.raises(InputError, match="holds no video to take prompts from"):
         load(tmp_path / "folder.txt")
     with pytest.raises(InputError, match="cannot read"):
         load("custom:a\0b.txt")

@@ -89,7 +89,8 @@ def test_dimensions_narrow_the_list_and_leave_prompts_as_they_are() -> None:
 
 def test_a_dimension_without_prompts_is_said() -> None:
     suite = suite_of([["color"]])
-    assert suite.select(dimensions=["color", "scene"]).notes == ("suite t has no prompt for scene",)
+    (note,) = suite.select(dimensions=["color", "scene"]).notes
+    assert note.startswith("suite t has no prompt for scene: scene needs ")
     with pytest.raises(UsageError, match="no prompt of suite t is left: it serves color"):
         suite.select(dimensions=["scene"])
 

@@ -1,7 +1,8 @@
 """From the rows of a run to its summary; reads tables only, so any stage may still be missing."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from turbo_eval.config import RunConfig, restore
 from turbo_eval.core.errors import InputError, unknown
 from turbo_eval.core.records import Prompt, PromptRow, VideoRow, from_dict
 from turbo_eval.core.runs import RunFolder
+from turbo_eval.generate.plan import FLICKER, videos_of
+from turbo_eval.metrics.base import FIXED_SUFFIX
 from turbo_eval.metrics.normalise import DIMENSIONS, VBENCH, NormalisationTable
 from turbo_eval.models.load import labels
 from turbo_eval.score.plan import current_videos, metrics_for
+from turbo_eval.score.static import KEPT, first_static
 
 SUITE_FILE = "suite.json"
 
@@ -53,18 +57,21 @@ def summarize(
     """
     config = restore(run.config(), {}, source=run.path / "run.toml")
     prompts = read_prompts(run)
-    judges = load_judges(config.judges, weights_dir=weights_dir)
+    judges = load_judges(config.judges, weights_dir=weights_dir, compat=config.compat)
     table = normalisation_of(judges)
-    videos = current_videos(run, prompts, config.seeds)
+    wanted = {prompt.id: videos_of(prompt, config) for prompt in prompts}
+    videos = current_videos(run, prompts, wanted)
     models = labels(config.models)
     if baseline is not None and baseline not in models:
         raise unknown("model of the run", baseline, models)
     base = models[0] if models and baseline is None else baseline
-    metrics = _served(prompts, config.dimensions)
+    metrics = _served(prompts, config)
     slots = {(v.model, v.video_id): (v.prompt_id, v.seed_index) for v in videos}
     rows = [row for row in run.scores.read() if row["judges"] == judges.key]
+    if config.static_filter:
+        rows = list(first_static(rows, slots))
     cells = collect(rows, slots, {name: version for name, (version, _) in metrics.items()})
-    by_model, replicates = _models(models, metrics, cells, config.seeds)
+    by_model, replicates = _models(models, metrics, cells, expected_videos(videos, config))
     totals, columns = _totals(models, prompts, metrics, cells, by_model, replicates, table)
     partial = _partial(run, prompts, metrics, by_model, config)
     return Summary(
@@ -76,7 +83,7 @@ def summarize(
         normalisation={
             name: (table or VBENCH).bounds[name]
             for name in DIMENSIONS
-            if f"vbench.{name}" in metrics
+            if name in _dimensions(metrics).values()
         },
         settings=_settings(run, config, videos, models, judges, len(prompts)),
         provenance=read_json(run.path / "provenance.json"),
@@ -122,21 +129,57 @@ Served = Mapping[str, tuple[int, tuple[str, ...]]]
 """Metric id -> (version, ids of the prompts that it serves)."""
 
 
-def _served(prompts: Iterable[Prompt], dimensions: Sequence[str] | None) -> Served:
+def _served(prompts: Iterable[Prompt], config: RunConfig) -> Served:
     found: dict[str, tuple[int, list[str]]] = {}
     for prompt in prompts:
-        for metric in metrics_for(prompt, dimensions):
+        for metric in metrics_for(
+            prompt, config.dimensions, compat=config.compat, static_filter=config.static_filter
+        ):
             found.setdefault(metric.info.id, (metric.info.version, []))[1].append(prompt.id)
-    order = [f"vbench.{name}" for name in DIMENSIONS]
-    ordered = sorted(found, key=lambda name: (order.index(name) if name in order else 99, name))
+    names = _dimensions(found)
+    ordered = sorted(
+        found, key=lambda name: (DIMENSIONS.index(names[name]) if name in names else 99, name)
+    )
     return {name: (found[name][0], tuple(found[name][1])) for name in ordered}
+
+
+def _dimensions(metrics: Iterable[str]) -> dict[str, str]:
+    """Metric id -> dimension, for VBench's own in either reading."""
+    plain = {name: name.removesuffix(FIXED_SUFFIX).removeprefix("vbench.") for name in metrics}
+    return {
+        name: dimension
+        for name, dimension in plain.items()
+        if dimension in DIMENSIONS and name.startswith("vbench.")
+    }
+
+
+def expected_videos(
+    videos: Sequence[VideoRow], config: RunConfig
+) -> Callable[[str, str, str], int]:
+    """A function that says how many videos of a model, prompt and metric should have a score.
+
+    Args:
+        videos: The videos that stand for the run, with any status.
+        config: Its settings.
+    """
+    there = Counter((v.model, v.prompt_id) for v in videos if v.seed_index < config.seeds)
+
+    def expected(model: str, prompt: str, metric: str) -> int:
+        if config.static_filter and metric.endswith(f".{FLICKER}"):
+            return KEPT
+        return max(1, there[model, prompt]) if config.allow_fewer else config.seeds
+
+    return expected
 
 
 CellTable = Mapping[tuple[str, str], Cells]
 
 
 def _models(
-    models: Sequence[str], metrics: Served, cells: CellTable, seeds: int
+    models: Sequence[str],
+    metrics: Served,
+    cells: CellTable,
+    expected: Callable[[str, str, str], int],
 ) -> tuple[dict[str, dict[str, MetricSummary]], dict[str, dict[str, Floats]]]:
     summaries: dict[str, dict[str, MetricSummary]] = {}
     replicates: dict[str, dict[str, Floats]] = {}
@@ -147,7 +190,7 @@ def _models(
                 cells.get((model, name), EMPTY),
                 served,
                 name,
-                of=len(served) * seeds,
+                of=sum(expected(model, prompt, name) for prompt in served),
                 version=version,
             )
     return summaries, replicates
@@ -164,7 +207,7 @@ def _totals(
 ) -> tuple[dict[str, dict[str, Estimate | None]], dict[str, dict[str, Floats]]]:
     ids = [prompt.id for prompt in prompts]
     counts = draw_counts(len(ids), "totals")
-    names = {f"vbench.{d}": d for d in DIMENSIONS if f"vbench.{d}" in metrics}
+    names = _dimensions(metrics)
     totals: dict[str, dict[str, Estimate | None]] = {}
     columns: dict[str, dict[str, Floats]] = {}
     for model in models:
@@ -227,11 +270,18 @@ def _partial(
     whole = read_json(run.path / SUITE_FILE).get("of", len(prompts))
     if len(prompts) < whole:
         reasons.append(f"a subset: {len(prompts)} of {whole} prompts of suite {config.suite}")
-    lacking = [name for name in DIMENSIONS if f"vbench.{name}" not in metrics]
+    served = _dimensions(metrics)
+    lacking = [name for name in DIMENSIONS if name not in served.values()]
     if lacking:
         reasons.append(
             f"{len(DIMENSIONS) - len(lacking)} of {len(DIMENSIONS)} dimensions; without "
             + ", ".join(lacking)
+        )
+    corrected = [served[name] for name in served if name.endswith(FIXED_SUFFIX)]
+    if corrected:
+        reasons.append(
+            f"compat fixed: {', '.join(corrected)} without the official quirks, so totals are not "
+            "VBench's"
         )
     for model, table in summaries.items():
         short = {name: cell for name, cell in table.items() if cell.n < cell.of}
@@ -270,6 +320,9 @@ def _settings(
         "models": sampled,
         "seeds": config.seeds,
         "seed_base": config.seed_base,
+        "compat": config.compat,
+        "static_filter": config.static_filter,
+        "rewritten": str(config.rewritten) if config.rewritten else None,
         "dimensions": config.dimensions,
         "selection": config.prompts,
         "limit": config.limit,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from turbo_eval.backbones.protocol import ROLES, Backbone, BackboneInfo
 from turbo_eval.core.errors import UsageError
@@ -51,7 +51,8 @@ class Judges:
 class JudgesFactory(Protocol):
     """Makes a set of judges; cheap, reads no weights.
 
-    A set that reads no files of the user may leave out `weights_dir`.
+    A set that reads no files of the user may leave out `weights_dir`; one that looks the same way
+    whatever the reading of VBench (a keyword `compat`, `vbench` or `fixed`) leaves that out.
     """
 
     def __call__(self, *, device: str, weights_dir: Path | None = None) -> Judges:
@@ -80,7 +81,9 @@ def judge_names() -> list[str]:
     return REGISTRY.names()
 
 
-def load_judges(name: str, *, device: str = "cpu", weights_dir: Path | None = None) -> Judges:
+def load_judges(
+    name: str, *, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+) -> Judges:
     """Return a set of judges; its weights are read when it first looks at a clip.
 
     Args:
@@ -89,15 +92,19 @@ def load_judges(name: str, *, device: str = "cpu", weights_dir: Path | None = No
             judges' key.
         weights_dir: The folder of weights that the user named, if any; a set that brings its own
             ignores it.
+        compat: `vbench`, or `fixed` for networks without the official program's quirks.
 
     Raises:
         UsageError: No such set; the nearest names are suggested.
     """
     load_plugins()
     factory = REGISTRY.get(name)
-    if weights_dir is None or not _takes(factory, "weights_dir"):
-        return factory(device=device)
-    return factory(device=device, weights_dir=weights_dir)
+    more: dict[str, Any] = {}
+    if weights_dir is not None and _takes(factory, "weights_dir"):
+        more["weights_dir"] = weights_dir
+    if compat != "vbench" and _takes(factory, "compat"):
+        more["compat"] = compat
+    return factory(device=device, **more)
 
 
 def _takes(factory: Callable[..., Judges], name: str) -> bool:

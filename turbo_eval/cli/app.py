@@ -51,7 +51,12 @@ COMMANDS: dict[str, LazyCommand] = {
         "turbo_eval.cli.stage_cmds:summarize", "Means, intervals and totals of a run.", STAGES
     ),
     "report": LazyCommand(
-        "turbo_eval.cli.stage_cmds:report", "Write the page and the tables of a run.", STAGES
+        "turbo_eval.cli.report_cmd:app",
+        "Write the page and the tables of a run; pack a submission.",
+        STAGES,
+    ),
+    "table": LazyCommand(
+        "turbo_eval.cli.table_cmd:table", "Show a run beside published VBench figures.", LOOK
     ),
     "list": LazyCommand(
         "turbo_eval.cli.list_cmd:list_names", "List models, suites, metrics or judges.", LOOK
@@ -62,6 +67,11 @@ COMMANDS: dict[str, LazyCommand] = {
     "prompts": LazyCommand(
         "turbo_eval.cli.prompts_cmd:app", "List, show, sync and check prompt suites.", LOOK
     ),
+    "models": LazyCommand(
+        "turbo_eval.cli.models_cmd:app",
+        "Text-to-video systems: check one, pull a pipeline, list pipeline classes.",
+        SETUP,
+    ),
     "config": LazyCommand(
         "turbo_eval.cli.config_cmd:app",
         "Show the settings of a run and where they come from.",
@@ -70,6 +80,11 @@ COMMANDS: dict[str, LazyCommand] = {
     "weights": LazyCommand(
         "turbo_eval.cli.weights_cmd:app",
         "Official weights: list, pull, verify, where, random.",
+        SETUP,
+    ),
+    "verify": LazyCommand(
+        "turbo_eval.cli.verify_cmd:app",
+        "Compare our numbers with the official programs'.",
         SETUP,
     ),
     "doctor": LazyCommand(

@@ -25,6 +25,32 @@ Model = Annotated[
 Steps = Annotated[int | None, typer.Option(help="Sampling steps of every model.", min=1, max=1000)]
 Guidance = Annotated[float | None, typer.Option(help="Guidance of every model.", min=0, max=100)]
 Seeds = Annotated[int | None, typer.Option(help="Videos per prompt (VBench: 5).", min=1)]
+AllowFewer = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-fewer/--no-allow-fewer",
+        help="Whether a prompt may have fewer existing videos than --seeds.",
+        show_default=False,
+    ),
+]
+Rewritten = Annotated[
+    Path | None, typer.Option(help="File of rewritten prompts that models are given instead.")
+]
+CompatMode = Annotated[
+    str | None, typer.Option("--compat", help="vbench (quirks included) or fixed.")
+]
+StaticFilter = Annotated[
+    bool | None,
+    typer.Option(
+        "--static-filter/--no-static-filter",
+        help="Temporal flickering on the first 5 of 25 videos that stand still.",
+        show_default=False,
+    ),
+]
+Export = Annotated[
+    str | None,
+    typer.Option(metavar="vbench:FOLDER", help="Write the scores as VBench's own result files."),
+]
 SeedBase = Annotated[int | None, typer.Option(help="First seed.", min=0)]
 Dimensions = Annotated[
     list[str] | None, typer.Option(help="Only these dimensions; commas or repeated.")
@@ -148,6 +174,27 @@ def parse_model(text: str) -> dict[str, Any]:
                 fix=f"write it like {name}@steps=8,guidance=4",
             ) from error
     return entry
+
+
+def export_target(text: str | None) -> Path | None:
+    """Read `vbench:FOLDER`.
+
+    Raises:
+        UsageError: It is another form, or the folder is a file.
+    """
+    if text is None:
+        return None
+    form, colon, folder = text.partition(":")
+    if form != "vbench" or not colon or not folder:
+        raise UsageError(
+            f"--export {text!r}",
+            why="results are written in one form, VBench's",
+            fix="write --export vbench:FOLDER",
+        )
+    path = Path(folder).expanduser()
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--export {text!r}", why=f"{path} is a file", fix="name a folder")
+    return path
 
 
 def _batch(text: str) -> int | str:

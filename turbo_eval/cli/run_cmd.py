@@ -9,6 +9,7 @@ from turbo_eval.cli.session import Session, finish, say, stage_plans, start
 from turbo_eval.cli.show import print_json
 from turbo_eval.cli.stages import (
     do_stages,
+    export_run,
     print_plan,
     print_summary,
     summarize_run,
@@ -29,11 +30,15 @@ def run(
     steps: o.Steps = None,
     guidance: o.Guidance = None,
     seeds: o.Seeds = None,
+    allow_fewer: o.AllowFewer = None,
     seed_base: o.SeedBase = None,
     dimensions: o.Dimensions = None,
     prompts: o.Prompts = None,
     limit: o.Limit = None,
+    rewritten: o.Rewritten = None,
     judges: o.JudgesName = None,
+    compat: o.CompatMode = None,
+    static_filter: o.StaticFilter = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
     batch_size: o.BatchSize = None,
@@ -41,6 +46,7 @@ def run(
     fail_threshold: o.Threshold = None,
     weights_dir: o.WeightsDir = None,
     run_folder: o.Run = None,
+    export: o.Export = None,
     config: o.Config = None,
     dry_run: o.DryRun = False,
     as_json: o.AsJson = False,
@@ -49,17 +55,22 @@ def run(
 
     Example: turbo-eval run mini --model mini-teacher --model mini-teacher@8 --limit 16
     """
+    target = o.export_target(export)
     typed = o.flags(
         suite=suite,
         model=model,
         steps=steps,
         guidance=guidance,
         seeds=seeds,
+        allow_fewer=allow_fewer,
         seed_base=seed_base,
         dimensions=dimensions,
         prompts=prompts,
         limit=limit,
+        rewritten=rewritten,
         judges=judges,
+        compat=compat,
+        static_filter=static_filter,
         device=device,
         dtype=dtype,
         batch_size=batch_size,
@@ -68,7 +79,7 @@ def run(
         weights_dir=weights_dir,
         run=run_folder,
     )
-    _run(typed, config, dry_run=dry_run, as_json=as_json)
+    _run(typed, config, dry_run=dry_run, as_json=as_json, export=target)
 
 
 def plan(
@@ -77,10 +88,14 @@ def plan(
     steps: o.Steps = None,
     guidance: o.Guidance = None,
     seeds: o.Seeds = None,
+    allow_fewer: o.AllowFewer = None,
     dimensions: o.Dimensions = None,
     prompts: o.Prompts = None,
     limit: o.Limit = None,
+    rewritten: o.Rewritten = None,
     judges: o.JudgesName = None,
+    compat: o.CompatMode = None,
+    static_filter: o.StaticFilter = None,
     run_folder: o.Run = None,
     config: o.Config = None,
     as_json: o.AsJson = False,
@@ -95,10 +110,14 @@ def plan(
         steps=steps,
         guidance=guidance,
         seeds=seeds,
+        allow_fewer=allow_fewer,
         dimensions=dimensions,
         prompts=prompts,
         limit=limit,
+        rewritten=rewritten,
         judges=judges,
+        compat=compat,
+        static_filter=static_filter,
         run=run_folder,
     )
     _run(typed, config, dry_run=True, as_json=as_json)
@@ -131,13 +150,23 @@ def demo(
     _run(typed, None, dry_run=dry_run, as_json=as_json)
 
 
-def _run(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def _run(
+    typed: Mapping[str, Any],
+    file: Path | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    export: Path | None = None,
+) -> None:
     session = start(typed, file, dry_run=dry_run)
     if dry_run:
         print_plan(session, stage_plans(session), as_json=as_json)
         return
     say(f"Run folder: {session.run.path}")
     outcomes = do_stages(session)
+    # Before the page, which needs a value of at least one model.
+    if export is not None:
+        export_run(session, export)
     _show(session, as_json=as_json)
     finish(session, outcomes)
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
 from turbo_eval.backbones import Judges, load_judges
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
+from turbo_eval.cli.protocol import named_sources, with_protocol
 from turbo_eval.config import ModelConfig, RunConfig, environment_name, resolve, restore
 from turbo_eval.core.errors import (
     ConfigError,
@@ -28,10 +29,16 @@ from turbo_eval.core.store import write_json_atomic
 from turbo_eval.features import FeaturePlan, plan_features
 from turbo_eval.features.plan import seconds_of
 from turbo_eval.generate import Source, VideoPlan, open_sources, plan_videos
+from turbo_eval.generate.plan import FLICKER, videos_of
+from turbo_eval.metrics.base import Metric
 from turbo_eval.prompts import Suite, load
 from turbo_eval.prompts.dimensions import dimension
-from turbo_eval.score import ScorePlan, current_videos, needs, plan_scores
+from turbo_eval.prompts.formats import parse
+from turbo_eval.prompts.rewritten import with_rewritten
+from turbo_eval.prompts.vbench import find_info
+from turbo_eval.score import ScorePlan, current_videos, plan_scores
 from turbo_eval.score.plan import metrics_for
+from turbo_eval.score.static import KEPT, Key, filtered_metrics
 
 
 def say(line: str) -> None:
@@ -64,21 +71,61 @@ class Session:
 
     def videos(self) -> list[VideoRow]:
         """Finished videos that stand for the run now."""
-        rows = current_videos(self.run, self.prompts, self.config.seeds)
+        wanted = {prompt.id: videos_of(prompt, self.config) for prompt in self.prompts}
+        rows = current_videos(self.run, self.prompts, wanted)
         return [row for row in rows if row.status == "ok"]
 
     def plan_videos(self) -> VideoPlan:
         """What the generate stage will do."""
         return plan_videos(self.config, self.prompts, self.sources, self.run)
 
-    def plan_features(self, videos: Iterable[VideoRow]) -> FeaturePlan:
-        """What the features stage will do on these videos."""
-        wanted = needs(self.prompts, self.config.dimensions)
-        return plan_features(videos, self.by_id, wanted, self.judges, self.run)
+    def plan_features(
+        self, videos: Iterable[VideoRow], given_up: Collection[Key] = ()
+    ) -> FeaturePlan:
+        """What the features stage will do on these videos.
+
+        Args:
+            videos: Finished videos.
+            given_up: (model, video id) of videos that the static filter goes on without.
+        """
+        there = list(videos)
+        metrics = self._metrics_by_video(there, given_up)
+        return plan_features(
+            there,
+            self.by_id,
+            lambda video: {role for m in metrics(video) for role in m.info.roles},
+            self.judges,
+            self.run,
+        )
 
     def plan_scores(self, videos: Iterable[VideoRow]) -> ScorePlan:
         """What the score stage will do on these videos."""
-        return plan_scores(videos, self.by_id, self.config.dimensions, self.judges, self.run)
+        there = list(videos)
+        return plan_scores(
+            there,
+            self.by_id,
+            self.config.dimensions,
+            self.judges,
+            self.run,
+            metrics=self._metrics_by_video(there, ()),
+        )
+
+    def metrics_for(self, prompt: Prompt) -> tuple[Metric, ...]:
+        """The metrics of a prompt in this run."""
+        config = self.config
+        return metrics_for(
+            prompt, config.dimensions, compat=config.compat, static_filter=config.static_filter
+        )
+
+    def _metrics_by_video(
+        self, videos: Iterable[VideoRow], given_up: Collection[Key]
+    ) -> Callable[[VideoRow], tuple[Metric, ...]]:
+        by_prompt = {prompt.id: self.metrics_for(prompt) for prompt in self.prompts}
+        if not self.config.static_filter:
+            return lambda video: by_prompt[video.prompt_id]
+        return filtered_metrics(
+            videos, by_prompt, self.config.seeds, self.judges, self.run, given_up
+        )
 
     def sources_on_device(self) -> tuple[Source, ...]:
         """The models on the device that was asked for; only called when there is work."""
@@ -114,20 +161,24 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
         UsageError: Unknown suite, model, dimension or judges, or no model at all.
         ConfigError: The folder belongs to another configuration.
     """
-    config, named = _settings(dict(typed), file)
+    config, origins = _settings(dict(typed), file)
     if not config.models:
         raise UsageError(
             "no model to evaluate",
             fix="add --model NAME (see `turbo-eval list models`) or --model folder:PATH",
         )
     suite = load(config.suite)
-    whole = len(suite)
+    whole, texts = len(suite), {prompt.id: prompt.text for prompt in suite}
+    files = {file: texts[key] for file, key in suite.info.get("files", {}).items()}
+    sources = named_sources(_open(config), files)
+    config = with_protocol(config, origins, suite, sources)
+    if config.rewritten is not None:
+        suite = with_rewritten(suite, config.rewritten, _originals(suite))
     suite = suite.select(dimensions=config.dimensions, ids=config.prompts, limit=config.limit)
     for note in suite.notes:
         say(f"Note: {note}")
     judges = _judges(config)
-    sources = _open(config)
-    if not named:
+    if origins["run"] == "default":
         key = content_key("run", config.identity(), suite.checksum)[:8]
         config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
     run = RunFolder(config.run)
@@ -136,7 +187,7 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     elif run.exists():
         run.check(config.identity())
     if run.exists():
-        _keep_suite(run, suite, whole, dry_run=dry_run)
+        _keep_suite(run, suite, whole, files, dry_run=dry_run)
     return Session(config, suite.prompts, sources, judges, run)
 
 
@@ -166,8 +217,8 @@ def reopen(path: Path, **operational: Any) -> Session:
             why="prompts.parquet is missing or damaged",
             fix="type the `turbo-eval run` command that started it again",
         )
-    sources = _open(config)
-    return Session(config, prompts, sources, _judges(config), run)
+    files = read_json(run.path / SUITE_FILE).get("files", {})
+    return Session(config, prompts, named_sources(_open(config), files), _judges(config), run)
 
 
 def stage_plans(session: Session) -> list[StagePlan]:
@@ -177,13 +228,20 @@ def stage_plans(session: Session) -> list[StagePlan]:
     todo = {(i.label, i.video_id) for items in plan.missing.values() for i in items}
     there = [v for v in videos if (v.model, v.video_id) not in todo]
     features, scores = session.plan_features(there), session.plan_scores(there)
-    wanted = needs(session.prompts, session.config.dimensions)
     to_look: Counter[str] = Counter()
     to_score = 0
     for items in plan.missing.values():
         for item in items:
-            to_look.update(session.judges.infos[r].id for r in wanted[item.prompt.id])
-            to_score += len(metrics_for(item.prompt, session.config.dimensions))
+            # The static filter stops at the fifth static video; how many it looks at by then shows
+            # only when it does, so five are counted.
+            served = [
+                m
+                for m in session.metrics_for(item.prompt)
+                if item.seed_index < max(session.config.seeds, KEPT * (m.info.dimension == FLICKER))
+            ]
+            roles = {role for m in served for role in m.info.roles}
+            to_look.update(session.judges.infos[role].id for role in roles)
+            to_score += len(served)
     waiting = sum(to_look.values())
     for each in features.items:
         to_look.update(session.judges.infos[role].id for role in each.missing)
@@ -233,7 +291,7 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     raise PartialFailure(what, why=failures[0].reason.partition(". Fix: ")[0], fix=fix)
 
 
-def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool]:
+def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, Mapping[str, str]]:
     steps, guidance = typed.pop("steps", None), typed.pop("guidance", None)
     resolved = resolve(typed, file=file)
     config = resolved.config
@@ -243,7 +301,12 @@ def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, bool
         updates["models"] = [ModelConfig.model_validate(entry) for entry in entries]
     if config.dimensions is not None:
         updates["dimensions"] = [dimension(name) for name in config.dimensions]
-    return config.model_copy(update=updates), resolved.origins["run"] != "default"
+    return config.model_copy(update=updates), resolved.origins
+
+
+def _originals(suite: Suite) -> list[str] | None:
+    """The texts of VBench's list line by line: two of them stand there twice."""
+    return [e.text for e in parse(find_info()).entries] if suite.name == "vbench" else None
 
 
 def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
@@ -253,10 +316,14 @@ def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
 
 
 def _judges(config: RunConfig, device: str = "cpu") -> Judges:
-    return load_judges(config.judges, device=device, weights_dir=config.weights_dir)
+    return load_judges(
+        config.judges, device=device, weights_dir=config.weights_dir, compat=config.compat
+    )
 
 
-def _keep_suite(run: RunFolder, suite: Suite, whole: int, *, dry_run: bool) -> None:
+def _keep_suite(
+    run: RunFolder, suite: Suite, whole: int, files: Mapping[str, str], *, dry_run: bool
+) -> None:
     """Store the prompts at the first start; later, refuse a suite whose texts have changed."""
     frozen = read_json(run.path / SUITE_FILE)
     if frozen and frozen.get("checksum") != suite.checksum:
@@ -280,5 +347,7 @@ def _keep_suite(run: RunFolder, suite: Suite, whole: int, *, dry_run: bool) -> N
                 "prompts": len(suite),
                 "of": whole,
                 "notes": list(suite.notes),
+                **({"files": dict(files)} if files else {}),
+                **({"standard": True} if suite.info.get("standard") else {}),
             },
         )

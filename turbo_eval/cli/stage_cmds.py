@@ -2,9 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from turbo_eval.cli import options as o
 from turbo_eval.cli.session import (
@@ -18,16 +15,12 @@ from turbo_eval.cli.session import (
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import (
     do_stages,
+    export_run,
     print_plan,
     print_summary,
     summarize_run,
-    write_page,
 )
 from turbo_eval.core.errors import InputError
-
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the report; RUN/report when not given.")
-]
 
 
 def generate(
@@ -36,11 +29,15 @@ def generate(
     steps: o.Steps = None,
     guidance: o.Guidance = None,
     seeds: o.Seeds = None,
+    allow_fewer: o.AllowFewer = None,
     seed_base: o.SeedBase = None,
     dimensions: o.Dimensions = None,
     prompts: o.Prompts = None,
     limit: o.Limit = None,
+    rewritten: o.Rewritten = None,
     judges: o.JudgesName = None,
+    compat: o.CompatMode = None,
+    static_filter: o.StaticFilter = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
     batch_size: o.BatchSize = None,
@@ -62,11 +59,15 @@ def generate(
         steps=steps,
         guidance=guidance,
         seeds=seeds,
+        allow_fewer=allow_fewer,
         seed_base=seed_base,
         dimensions=dimensions,
         prompts=prompts,
         limit=limit,
+        rewritten=rewritten,
         judges=judges,
+        compat=compat,
+        static_filter=static_filter,
         device=device,
         dtype=dtype,
         batch_size=batch_size,
@@ -92,12 +93,18 @@ def features(
     _stage(reopen(run_folder, device=device), "features", dry_run=dry_run, as_json=as_json)
 
 
-def score(run_folder: o.ExistingRun, dry_run: o.DryRun = False, as_json: o.AsJson = False) -> None:
+def score(
+    run_folder: o.ExistingRun,
+    export: o.Export = None,
+    dry_run: o.DryRun = False,
+    as_json: o.AsJson = False,
+) -> None:
     """Compute the missing scores of a run from its features.
 
-    Example: turbo-eval score --run runs/mine
+    Example: turbo-eval score --run runs/mine --export vbench:results
     """
-    _stage(reopen(run_folder), "score", dry_run=dry_run, as_json=as_json)
+    target = o.export_target(export)
+    _stage(reopen(run_folder), "score", dry_run=dry_run, as_json=as_json, export=target)
 
 
 def summarize(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
@@ -110,22 +117,6 @@ def summarize(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
         print_json(summary)
     else:
         print_summary(summary)
-
-
-def report(run_folder: o.ExistingRun, out: Out = None, as_json: o.AsJson = False) -> None:
-    """Write the page and the tables of a run and print the page's path.
-
-    Example: turbo-eval report --run runs/mine
-    """
-    session = reopen(run_folder)
-    # With a folder of its own the report needs only to read the run.
-    summary = summarize_run(session, keep=out is None)
-    page = write_page(session, summary, out)
-    if as_json:
-        print_json(summary)
-        say(f"Report: {page}")
-    else:
-        print(page)
 
 
 def check(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
@@ -179,12 +170,16 @@ def check(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
         )
 
 
-def _stage(session: Session, stage: str, *, dry_run: bool, as_json: bool) -> None:
+def _stage(
+    session: Session, stage: str, *, dry_run: bool, as_json: bool, export: Path | None = None
+) -> None:
     if dry_run:
         plans = [plan for plan in stage_plans(session) if plan.stage == stage]
         print_plan(session, plans, as_json=as_json)
         return
     outcomes = do_stages(session, [stage])
+    if export is not None:
+        export_run(session, export)
     if as_json:
         print_json(outcomes[0])
     else:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_eval.analyze.summarize import read_json
+from turbo_eval.analyze.summarize import SUITE_FILE, read_json
+from turbo_eval.cli.protocol import long_notes
 from turbo_eval.cli.session import Session, StagePlan, say
 from turbo_eval.cli.show import print_json, print_table
+from turbo_eval.core.errors import InputError
 from turbo_eval.core.outcome import Outcome
 from turbo_eval.core.progress import clock
 
@@ -57,7 +59,8 @@ def _generate(session: Session) -> Outcome:
     outcome = generate_videos(
         plan, session.run, batch_size=session.config.batch_size, retries=session.config.retries
     )
-    for note in _mixed_sizes(session):
+    suite = read_json(session.run.path / SUITE_FILE).get("name", session.config.suite)
+    for note in (*_mixed_sizes(session), *long_notes(session.videos(), suite)):
         say(f"Note: {note}")
     return outcome
 
@@ -78,11 +81,30 @@ def _mixed_sizes(session: Session) -> Iterator[str]:
 
 
 def _features(session: Session) -> Outcome:
-    from turbo_eval.features import extract_features
+    from turbo_eval.features import FeaturePlan, extract_features
 
-    plan = session.plan_features(session.videos())
+    videos = session.videos()
+    plan = session.plan_features(videos)
     judges = session.judges_on_device() if plan.items else session.judges
-    return extract_features(plan, judges, session.run, retries=session.config.retries)
+    retries = session.config.retries
+    outcome = extract_features(plan, judges, session.run, retries=retries)
+    given_up = {(item.video.model, item.video.video_id) for item in plan.items}
+    while session.config.static_filter and given_up:
+        # What the static filter looks at next depends on what it has found.
+        plan = session.plan_features(videos, given_up)
+        # Videos looked at before and still missing something have failed; they are not tried again.
+        items = [i for i in plan.items if (i.video.model, i.video.video_id) not in given_up]
+        if not items:
+            break
+        plan = FeaturePlan(tuple(items), sum(len(i.missing) for i in items), ())
+        more = extract_features(plan, judges, session.run, retries=retries)
+        given_up |= {(item.video.model, item.video.video_id) for item in items}
+        outcome.total += more.total
+        outcome.done += more.done
+        outcome.cached += more.cached
+        outcome.seconds += more.seconds
+        outcome.failures += more.failures
+    return outcome
 
 
 def _score(session: Session) -> Outcome:
@@ -109,7 +131,11 @@ def _keep_times(session: Session, outcome: Outcome, seconds: float) -> None:
             "done": outcome.done,
         }
     models = {
-        source.label: {"name": source.system.info.name, "weights": dict(source.system.info.weights)}
+        source.label: {
+            "name": source.system.info.name,
+            "weights": dict(source.system.info.weights),
+            **({"notes": notes} if (notes := dict(source.system.info.notes)) else {}),
+        }
         for source in session.sources
     }
     parts = {
@@ -143,6 +169,44 @@ def summarize_run(session: Session, *, keep: bool = True) -> dict[str, Any]:
 
     summary = summarize(session.run, weights_dir=session.config.weights_dir)
     return keep_summary(summary, session.run) if keep else summary.to_json()
+
+
+def export_run(session: Session, out: Path, *, quiet: bool = False) -> list[Path]:
+    """Write the scores of a run as VBench's own result files, and say where they lie.
+
+    Args:
+        session: The opened run.
+        out: The folder.
+        quiet: Say nothing.
+
+    Returns:
+        The result files.
+
+    Raises:
+        InputError: Nothing has been scored yet.
+    """
+    from turbo_eval.report.vbench_run import collect_run, export_models, facts_of
+
+    summary = summarize_run(session, keep=False)
+    tables = collect_run(session.config, session.prompts, session.judges, session.run)
+    facts = facts_of(session.config, session.judges, session.run, summary["partial"])
+    written = export_models(tables, [s.label for s in session.sources], facts, out)
+    if not written:
+        raise InputError(
+            f"run {session.run.path} has no score to export",
+            why="no video has been scored in any of VBench's dimensions",
+            fix="see the failures above and type the same command again",
+        )
+    if quiet:
+        return written
+    say(f"VBench's result files: {len(written)} in {out}")
+    if session.judges.name != "official":
+        say(f"Note: judges {session.judges.name} made these scores; they are not VBench's")
+    for path in written:
+        dimension, (value, _) = next(iter(read_json(path).items()))
+        if value is None:
+            say(f"Note: {dimension} has no value; the official program stops with an error there")
+    return written
 
 
 def write_page(session: Session, summary: Mapping[str, Any], out: Path | None = None) -> Path:

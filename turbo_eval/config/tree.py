@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Dtype = Literal["float32", "float16", "bfloat16"]
+Compat = Literal["vbench", "fixed"]
 
 
 def _from_shorthand(value: Any) -> Any:
@@ -67,7 +68,16 @@ class RunConfig(BaseModel):
         description="Models to evaluate: NAME, NAME@STEPS, folder:PATH or a manifest's path.",
     )
     seeds: int = Field(
-        default=1, ge=1, le=10_000, description="Videos per prompt (VBench's protocol: 5)."
+        default=1,
+        ge=1,
+        le=10_000,
+        description="Videos per prompt; for folders of existing videos VBench's protocol, 5, when "
+        "not given.",
+    )
+    allow_fewer: bool = Field(
+        default=False,
+        description="Whether a prompt may have fewer existing videos than seeds says; true when "
+        "neither is given and the prompts are not VBench's own list.",
     )
     seed_base: int = Field(
         default=0, ge=0, lt=2**32, description="First seed; the others count up from it."
@@ -85,7 +95,23 @@ class RunConfig(BaseModel):
         ge=1,
         description="At most this many prompts, spread over the dimensions; marks the run partial.",
     )
+    rewritten: Path | None = Field(
+        default=None,
+        strict=False,
+        description="File of rewritten prompts that models are given instead of the suite's own; "
+        "names of files and scores keep to the originals.",
+    )
     judges: str = Field(default="mini", min_length=1, description="Set of judges that scores.")
+    compat: Compat = Field(
+        default="vbench",
+        description="vbench scores as the official program does, quirks included; fixed measures "
+        "what a dimension's name says.",
+    )
+    static_filter: bool = Field(
+        default=False,
+        description="Score temporal flickering on the first 5 of up to 25 videos of a prompt that "
+        "stand still, as VBench's static filter picks them.",
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
@@ -123,8 +149,17 @@ class RunConfig(BaseModel):
         Two runs with equal identities may share a folder; device, batch size, folder and failure
         policy may differ, because they change nothing but rounding and patience.
         """
-        return self.model_dump(mode="json", exclude=set(OPERATIONAL))
+        found = self.model_dump(mode="json", exclude=set(OPERATIONAL))
+        return {
+            key: value
+            for key, value in found.items()
+            if key not in LATER or value != type(self).model_fields[key].default
+        }
 
+
+LATER = ("allow_fewer", "rewritten", "compat", "static_filter")
+"""Keys that came after the first runs: at their defaults they are left out of the identity, so that
+older run folders stay open."""
 
 OPERATIONAL = ("run", "device", "batch_size", "weights_dir", "retries", "fail_threshold")
 """Keys that may change between two starts of one run folder."""

@@ -1,6 +1,6 @@
 """Which backbones still have to look at which videos."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ Needs = Mapping[str, Sequence[str]]
 def plan_features(
     videos: Iterable[VideoRow],
     prompts: Mapping[str, Prompt],
-    needs: Needs,
+    needs: Needs | Callable[[VideoRow], Collection[str]],
     judges: Judges,
     run: RunFolder,
 ) -> FeaturePlan:
@@ -68,7 +68,8 @@ def plan_features(
     Args:
         videos: Finished videos of the run.
         prompts: Prompt id -> prompt.
-        needs: Which parts have to look at a prompt's videos, and no others do.
+        needs: Which parts have to look at a prompt's videos, and no others do; or a function that
+            says it for each video.
         judges: Who plays the parts.
         run: The run folder; only read.
 
@@ -81,7 +82,7 @@ def plan_features(
     total = 0
     planned: set[tuple[str, str]] = set()
     for video in videos:
-        wanted = set(needs.get(video.prompt_id, ()))
+        wanted = set(needs(video) if callable(needs) else needs.get(video.prompt_id, ()))
         for role in wanted:
             require(judges, role)
         missing: dict[str, str] = {}

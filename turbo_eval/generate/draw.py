@@ -22,6 +22,7 @@ from turbo_eval.generate.plan import FILE_SAMPLER, VideoItem
 from turbo_eval.launch.batches import with_batch_halving
 from turbo_eval.launch.local import reason_of
 from turbo_eval.models.protocol import Frames, Sampler, TextToVideo
+from turbo_eval.prompts.rewritten import spoken
 from turbo_eval.video.clip import check_frames
 from turbo_eval.video.encode import encode
 from turbo_eval.video.read import probe
@@ -120,7 +121,7 @@ def _draw_once(
     def clips(items: Sequence[VideoItem]) -> list[tuple[Frames, float]]:
         start = time.perf_counter()
         frames = system.generate(
-            [item.prompt.text for item in items], [item.seed for item in items], sampler
+            [spoken(item.prompt) for item in items], [item.seed for item in items], sampler
         )
         seconds = time.perf_counter() - start
         work.outcome.seconds += seconds

@@ -17,6 +17,9 @@ from turbo_eval.models.protocol import Sampler, TextToVideo
 
 _SEEDS = 2**31
 FILE_SAMPLER = "file"
+FLICKER = "temporal_flickering"
+CANDIDATES = 25
+"""Videos of a prompt among which VBench's static filter chooses."""
 NO_FILE = "the folder holds no such file"
 
 
@@ -89,6 +92,18 @@ class VideoPlan:
         return sum(len(items) for items in self.missing.values())
 
 
+def videos_of(prompt: Prompt, config: RunConfig) -> int:
+    """How many videos of a prompt a run makes or takes; more where the static filter chooses."""
+    if config.static_filter and _flickers([prompt], config):
+        return max(config.seeds, CANDIDATES)
+    return config.seeds
+
+
+def _flickers(prompts: Iterable[Prompt], config: RunConfig) -> bool:
+    asked = config.dimensions is None or FLICKER in config.dimensions
+    return asked and any(FLICKER in prompt.dimensions for prompt in prompts)
+
+
 def seed_of(prompt_id: str, number: int) -> int:
     """Derive the seed of a prompt's video from content, never from a position.
 
@@ -142,11 +157,16 @@ def plan_videos(
     absent: list[ItemFailure] = []
     for source in sources:
         if isinstance(source.system, FolderVideos):
-            wanted, match = _existing(source.label, source.system, prompts, config.seeds)
+            wanted, match = _existing(source.label, source.system, prompts, config)
             notes += [f"{source.label}: {note}" for note in match.notes()]
+            if match.surplus and not config.static_filter and _flickers(prompts, config):
+                notes.append(
+                    f"{source.label}: of more videos of a prompt the first {config.seeds} are "
+                    f"scored; with --static-filter, for {FLICKER} the first that stand still"
+                )
             absent += [
                 ItemFailure(f"{source.label}, {prompt.text!r}, video {index}", NO_FILE)
-                for prompt, index in match.missing
+                for prompt, index in lacking(match, config)
             ]
         else:
             wanted = list(_drawn(source, source.system, prompts, config, run))
@@ -160,6 +180,17 @@ def plan_videos(
     seconds = None if None in estimates else sum(e for e in estimates if e is not None)
     total += len(absent)
     return VideoPlan(tuple(sources), missing, total, seconds, tuple(notes), tuple(absent))
+
+
+def lacking(match: Match, config: RunConfig) -> list[tuple[Prompt, int]]:
+    """The missing videos that a run cannot do without.
+
+    The static filter chooses among what there is. Where a prompt may have fewer videos, only one
+    that has none at all is lacking.
+    """
+    if config.allow_fewer:
+        return list(match.missing)
+    return [(prompt, index) for prompt, index in match.missing if index < config.seeds]
 
 
 def is_done(row: Mapping[str, Any] | None, run: RunFolder) -> bool:
@@ -182,7 +213,7 @@ def _drawn(
     assert source.sampler is not None
     fingerprint = system.fingerprint()
     for prompt in prompts:
-        for index in range(config.seeds):
+        for index in range(videos_of(prompt, config)):
             seed = seed_of(prompt.id, config.seed_base + index)
             key = video_id(prompt.id, fingerprint, source.sampler.key, seed)
             path = run.video_path(source.label, key)
@@ -190,9 +221,10 @@ def _drawn(
 
 
 def _existing(
-    label: str, folder: FolderVideos, prompts: Sequence[Prompt], seeds: int
+    label: str, folder: FolderVideos, prompts: Sequence[Prompt], config: RunConfig
 ) -> tuple[list[VideoItem], Match]:
-    match = folder.match(prompts, seeds)
+    counts = {prompt.id: videos_of(prompt, config) for prompt in prompts}
+    match = folder.match(prompts, counts, fewer=config.allow_fewer)
     if not match.found:
         raise InputError(
             f"{folder.name} has no video for any of the {len(prompts)} prompts",

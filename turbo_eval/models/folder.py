@@ -2,22 +2,23 @@
 
 VBench names a file `{prompt}-{i}.mp4`, i counting a prompt's videos from 0 (its README, "Evaluate
 your own videos"). A list has the columns path, prompt and optionally index. Nothing is dropped in
-silence: what matches no prompt, and what is missing, is reported.
+silence: what matches no prompt, what is there twice, and what is missing, is reported.
 """
 
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from turbo_eval.core.errors import InputError
 from turbo_eval.core.records import Prompt
 from turbo_eval.models.protocol import ModelInfo
+from turbo_eval.prompts.text import VIDEO_SUFFIXES as SUFFIXES
 
 PREFIX = "folder:"
-SUFFIXES = frozenset({".mp4", ".gif", ".mov", ".webm"})
 _INDEXED = re.compile(r"^(?P<text>.*)-(?P<index>\d+)$", re.DOTALL)
 
 
@@ -38,23 +39,33 @@ class Match:
         found: Videos in the order of the prompts, then of their index.
         missing: (prompt, index) without a file.
         stray: Files that belong to no prompt of the suite, in order of their names.
-        surplus: Files of a known prompt that are not needed: an index beyond the wanted number, or
-            a second file for the same index.
+        surplus: Files of a known prompt whose index lies beyond the wanted number.
+        duplicates: (file that is taken, another file for the same prompt and index).
+        clashes: Prompts that differ in capitals only and of which just some have a file.
+        uneven: Texts of prompts with fewer videos than others, where that is allowed.
     """
 
     found: tuple[Found, ...]
     missing: tuple[tuple[Prompt, int], ...]
     stray: tuple[Path, ...]
     surplus: tuple[Path, ...]
+    duplicates: tuple[tuple[Path, Path], ...] = ()
+    clashes: tuple[tuple[str, ...], ...] = ()
+    uneven: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """Say what does not fit, a line each; empty when everything does."""
         lines = []
-        without = list(dict.fromkeys(prompt.text for prompt, _ in self.missing))
+        texts = list(dict.fromkeys(prompt.text for prompt, _ in self.missing))
         if self.missing:
             lines.append(
-                f"{len(self.missing)} videos are missing ({len(without)} prompts): "
-                + _shorten(map(repr, without))
+                f"{len(self.missing)} videos are missing ({len(texts)} prompts): "
+                + _shorten(map(repr, texts))
+            )
+        if self.uneven:
+            lines.append(
+                f"{len(self.uneven)} prompts have fewer videos than others: "
+                + _shorten(map(repr, self.uneven))
             )
         if self.stray:
             lines.append(
@@ -66,6 +77,16 @@ class Match:
                 f"{len(self.surplus)} files are more than the run asks for: "
                 + _shorten(path.name for path in self.surplus)
             )
+        if self.duplicates:
+            lines.append(
+                f"{len(self.duplicates)} files stand for a video that another file gives: "
+                + _shorten(f"{extra.name} (taken: {kept.name})" for kept, extra in self.duplicates)
+            )
+        lines += [
+            f"the prompts {' and '.join(map(repr, texts))} differ in capitals only, and not all "
+            "of them have files: where file names ignore case, one overwrote the other"
+            for texts in self.clashes
+        ]
         return lines
 
 
@@ -77,11 +98,13 @@ class FolderVideos:
         name: What the user typed, with `folder:`.
         entries: (file, prompt text or file stem, index or None) for every file.
         listed: Whether the entries come from a list, whose texts are exact.
+        texts: How many entries, from the first on, have the text of a list (see `named`).
     """
 
     name: str
     entries: tuple[tuple[Path, str, int | None], ...]
     listed: bool
+    texts: int = 0
 
     @classmethod
     def open(cls, name: str) -> "FolderVideos":
@@ -125,67 +148,111 @@ class FolderVideos:
             name=self.name, width=0, height=0, frames=0, fps=0, steps=0, guidance=0, kind="folder"
         )
 
-    def match(self, prompts: Sequence[Prompt], seeds: int) -> Match:
+    def named(self, files: Mapping[str, str]) -> "FolderVideos":
+        """These videos with the prompts that a list gives them, whatever their names say.
+
+        Args:
+            files: File name, or path below the folder -> prompt text. Files that it does not
+                name keep what their name says.
+        """
+        keys = {_file_key(name): text for name, text in files.items()}
+        root = Path(self.name.removeprefix(PREFIX)).expanduser().resolve()
+        given: list[tuple[Path, str, int | None]] = []
+        others: list[tuple[Path, str, int | None]] = []
+        for entry in self.entries:
+            path = entry[0]
+            below = path.relative_to(root) if path.is_relative_to(root) else path
+            text = keys.get(_file_key(str(below))) or keys.get(_file_key(path.name))
+            # The index counts the files of a text, in the order of their names.
+            others.append(entry) if text is None else given.append((path, text, None))
+        return replace(self, entries=(*given, *others), texts=len(given))
+
+    def match(
+        self, prompts: Sequence[Prompt], seeds: int | Mapping[str, int], *, fewer: bool = False
+    ) -> Match:
         """Join files and prompts.
 
         A text is compared exactly first, then without case, repeated blanks and the characters
-        that file systems refuse, unless two prompts would then look alike.
+        that file systems refuse, unless two prompts would then look alike. A file whose name is
+        exact goes before one that is merely like it.
 
         Args:
             prompts: The prompts of the run.
-            seeds: Videos wanted per prompt, 1 or more.
+            seeds: Videos wanted per prompt, 1 or more; or prompt id -> number.
+            fewer: Whether a prompt may have fewer; then only one without any is missing one.
         """
         exact = {prompt.text: prompt for prompt in prompts}
         loose: dict[str, Prompt | None] = {}
         for prompt in prompts:
             key = _loose(prompt.text)
             loose[key] = None if key in loose else prompt
-        taken: dict[tuple[str, int], Found] = {}
+        most = dict.fromkeys((p.id for p in prompts), seeds) if isinstance(seeds, int) else seeds
         stray: list[Path] = []
         surplus: list[Path] = []
+        duplicates: list[tuple[Path, Path]] = []
+        taken: dict[tuple[str, int], Found] = {}
         counters: dict[str, int] = {}
-        for path, text, index in self.entries:
-            hit = self._assign(path, text, index, exact, loose)
+        hits: list[tuple[bool, Path, Prompt, int | None]] = []
+        for position, (path, text, index) in enumerate(self.entries):
+            hit = self._assign(position, path, text, index, exact, loose)
             if hit is None:
                 stray.append(path)
-                continue
-            prompt, number = hit
+            else:
+                hits.append((hit[2], path, hit[0], hit[1]))
+        for _, path, prompt, index in sorted(hits, key=lambda hit: not hit[0]):
+            number = index
             if number is None:
                 number = counters.get(prompt.id, 0)
                 counters[prompt.id] = number + 1
-            if number >= seeds or (prompt.id, number) in taken:
+            before = taken.get((prompt.id, number))
+            if number >= most.get(prompt.id, 0):
                 surplus.append(path)
+            elif before is not None:
+                duplicates.append((before.path, path))
             else:
                 taken[prompt.id, number] = Found(prompt, number, path)
-        wanted = [(prompt, index) for prompt in prompts for index in range(seeds)]
+        counts = Counter(key for key, _ in taken)
+        wanted = [
+            (p, i)
+            for p in prompts
+            for i in range(1 if fewer and not counts[p.id] else 0 if fewer else most.get(p.id, 0))
+        ]
+        fullest = max(counts.values(), default=0)
+        order = {prompt.id: position for position, prompt in enumerate(prompts)}
         return Match(
-            tuple(taken[p.id, i] for p, i in wanted if (p.id, i) in taken),
+            tuple(sorted(taken.values(), key=lambda found: (order[found.prompt.id], found.index))),
             tuple((p, i) for p, i in wanted if (p.id, i) not in taken),
             tuple(stray),
-            tuple(surplus),
+            tuple(sorted(surplus)),
+            tuple(duplicates),
+            _clashes(prompts, set(counts)),
+            tuple(p.text for p in prompts if fewer and 0 < counts[p.id] < fullest),
         )
 
     def _assign(
         self,
+        position: int,
         path: Path,
         text: str,
         index: int | None,
         exact: dict[str, Prompt],
         loose: dict[str, Prompt | None],
-    ) -> tuple[Prompt, int | None] | None:
+    ) -> tuple[Prompt, int | None, bool] | None:
+        """The prompt of a file, its index if the name says one, and whether the text is exact."""
         if not self.listed and path.suffix.lower() not in SUFFIXES:
             return None
         candidates: list[tuple[str, int | None]] = [(text, index)]
-        if not self.listed:
+        if not self.listed and position >= self.texts:
             parts = _INDEXED.match(text)
             # `a cat-3` is the prompt "a cat" with index 3 before it is a prompt ending in "-3".
             whole = (text, 0)
             split = [(parts["text"], int(parts["index"]))] if parts else []
             candidates = [*split, whole]
         for candidate, number in candidates:
-            prompt = exact.get(candidate) or loose.get(_loose(candidate))
-            if prompt is not None:
-                return prompt, number
+            if (prompt := exact.get(candidate)) is not None:
+                return prompt, number, True
+            if (prompt := loose.get(_loose(candidate))) is not None:
+                return prompt, number, False
         return None
 
 
@@ -232,6 +299,21 @@ def _read_list(path: Path) -> Iterator[tuple[Path, str, int | None]]:
                 )
             # Joining keeps an absolute path as it is.
             yield (path.parent / where).resolve(), text, int(index) if index else None
+
+
+def _clashes(prompts: Iterable[Prompt], served: set[str]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(prompt.text.casefold(), []).append(prompt)
+    return tuple(
+        tuple(prompt.text for prompt in group)
+        for group in groups.values()
+        if len(group) > 1 and 0 < len({p.id for p in group} & served) < len(group)
+    )
+
+
+def _file_key(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
 def _loose(text: str) -> str:

@@ -1,15 +1,17 @@
-"""Suites from a user's own file: `custom:FILE`."""
+"""Suites from a user's own file or folder of videos: `custom:FILE`, `custom:FOLDER`."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+from turbo_eval.core.errors import InputError
 from turbo_eval.core.records import Prompt
-from turbo_eval.prompts.dimensions import missing_facts
+from turbo_eval.prompts.dimensions import FREE_DIMENSIONS, from_user, missing_facts
 from turbo_eval.prompts.entries import Entry, merge, merge_note, prompts_from
 from turbo_eval.prompts.formats import Parsed, parse
 from turbo_eval.prompts.manifest import checksum
 from turbo_eval.prompts.suite import Suite
-from turbo_eval.prompts.text import MAX_CHARACTERS, shown
+from turbo_eval.prompts.text import MAX_CHARACTERS, VIDEO_SUFFIXES, clean, shown
 
 
 def load_custom(path: Path, *, allow_long: bool = False) -> Suite:
@@ -19,7 +21,7 @@ def load_custom(path: Path, *, allow_long: bool = False) -> Suite:
     on the file's name, so a renamed or reordered file reuses finished videos.
 
     Args:
-        path: The file.
+        path: The file; or a folder of videos, whose names are then the prompts.
         allow_long: Accept prompts above `text.MAX_CHARACTERS` characters.
 
     Returns:
@@ -29,6 +31,8 @@ def load_custom(path: Path, *, allow_long: bool = False) -> Suite:
     Raises:
         InputError: Names file and line of what cannot be read or is no prompt.
     """
+    if path.is_dir():
+        return load_names(path, allow_long=allow_long)
     parsed = parse(path, allow_long=allow_long)
     entries, joins = merge(parsed.entries)
     prompts = prompts_from(entries, "custom")
@@ -44,6 +48,52 @@ def load_custom(path: Path, *, allow_long: bool = False) -> Suite:
         checksum=checksum(parsed.data),
         notes=(*merge_note(joins), *entry_notes(parsed, entries), *case_notes(prompts)),
         info=info,
+    )
+
+
+def load_names(folder: Path, *, allow_long: bool = False) -> Suite:
+    """Take the prompts from the names of videos, as VBench does with videos of one's own.
+
+    `a cat-0.mp4` and `a cat.mp4` are of the prompt "a cat". The prompts serve the dimensions that
+    need nothing but the video and its text; the others need a file (`dimensions.from_user`).
+
+    Args:
+        folder: Holds the videos.
+        allow_long: As in `load_custom`.
+
+    Returns:
+        Suite ``custom``.
+
+    Raises:
+        InputError: There is no video, or a name is no prompt.
+    """
+    try:
+        names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {shown(folder, 300)}", why=str(error), fix="check its permissions"
+        ) from error
+    texts: dict[str, Entry] = {}
+    for name in names:
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+            stem = re.sub(r"-\d+$", "", Path(name).stem)
+            text = clean(stem, shown(name), allow_long=allow_long)
+            texts.setdefault(text, Entry(text, FREE_DIMENSIONS, {}, shown(name)))
+    if not texts:
+        raise InputError(
+            f"folder {shown(folder, 300)} holds no video to take prompts from",
+            why=f"none of its {len(names)} files ends in {', '.join(sorted(VIDEO_SUFFIXES))}",
+            fix="name the folder that the clips lie in, or a file of prompts",
+        )
+    prompts = prompts_from(list(texts.values()), "custom")
+    return Suite(
+        name="custom",
+        prompts=prompts,
+        source=f"the names of the videos in {shown(folder.name)}",
+        licence="the user's own",
+        checksum=checksum("\n".join(texts).encode("utf-8", "surrogatepass")),
+        notes=case_notes(prompts),
+        info={"title": f"Names of the videos in {shown(folder.name)}", "file": shown(folder, 300)},
     )
 
 
@@ -66,7 +116,7 @@ def entry_notes(parsed: Parsed, entries: list[Entry]) -> tuple[str, ...]:
         facts = ", ".join(missing_facts(name, {}))
         notes.append(
             f"{len(wheres)} prompts name {name} without the fact {facts} (first: {wheres[0]}); "
-            "they will be skipped there"
+            f"they will be skipped there. {from_user(name)}"
         )
     if parsed.ignored:
         notes.append(f"columns or keys not used: {', '.join(parsed.ignored[:10])}")

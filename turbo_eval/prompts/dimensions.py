@@ -3,6 +3,7 @@
 Source: VBench (arXiv 2311.17982), VBench_full_info.json.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -92,6 +93,45 @@ def missing_facts(name: str, auxiliary: Mapping[str, Any]) -> list[str]:
         if not isinstance(value, str) or not value.strip():
             absent.append(".".join((name, *path)))
     return absent
+
+
+_EXAMPLES: dict[str, Mapping[str, Any]] = {
+    "object_class": {"object": "bird"},
+    "multiple_objects": {"object": "bird and cat"},
+    "color": {"color": "red"},
+    "appearance_style": {"appearance_style": "oil painting"},
+    "scene": {"scene": {"scene": "beach"}},
+    "spatial_relationship": {
+        "spatial_relationship": {
+            "object_a": "bird",
+            "object_b": "cat",
+            "relationship": "on the left of",
+        }
+    },
+    # Only where the prompt's own words do not say it.
+    "human_action": {"action": "riding a bike"},
+}
+
+
+def from_user(name: str) -> str:
+    """Say what a person's own prompts must bring for a dimension, with an example to copy.
+
+    Args:
+        name: A dimension id.
+
+    Returns:
+        One sentence; for a dimension that needs nothing but video and text, that it does not.
+    """
+    example = _EXAMPLES.get(name)
+    if example is None:
+        return f"{name} needs only the video and its prompt"
+    facts = json.dumps({name: example})
+    if name == "human_action":
+        return (
+            'human_action needs a prompt such as "a person is riding a bike", or '
+            f'"auxiliary_info": {facts}, and "dimension": ["human_action"]'
+        )
+    return f'{name} needs "auxiliary_info": {facts} in the entry of the prompt file'
 
 
 def default_dimensions(auxiliary: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from turbo_eval.core.errors import UsageError, unknown
 from turbo_eval.core.records import Prompt
-from turbo_eval.prompts.dimensions import dimension, ordered
+from turbo_eval.prompts.dimensions import dimension, from_user, ordered
 from turbo_eval.prompts.sample import stratified
 from turbo_eval.prompts.text import shown
 
@@ -84,7 +84,14 @@ class Suite:
             prompts = tuple(p for p in prompts if not set(wanted).isdisjoint(p.dimensions))
             absent = [name for name in wanted if name not in self.dimensions]
             if absent:
-                notes += (f"suite {self.name} has no prompt for {', '.join(absent)}",)
+                needed = "; ".join(map(from_user, absent))
+                if not prompts:
+                    raise UsageError(
+                        f"no prompt of suite {self.name} is left",
+                        why=f"it serves {', '.join(self.dimensions) or 'no dimension'}",
+                        fix=f"choose other --dimensions; among prompts of your own, {needed}",
+                    )
+                notes += (f"suite {self.name} has no prompt for {', '.join(absent)}: {needed}",)
         if ids is not None:
             prompts = _matching(prompts, [ids] if isinstance(ids, str) else ids)
         if not prompts:

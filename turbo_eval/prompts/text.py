@@ -16,6 +16,9 @@ from turbo_eval.core.errors import InputError
 MAX_CHARACTERS = 2000
 """Longest prompt accepted by default. The longest of VBench has 210 characters."""
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".gif", ".mov", ".webm"})
+"""Endings of the files that count as videos where names stand for prompts."""
+
 _BOM = b"\xef\xbb\xbf"
 # Tab and line breaks are text; the other control characters and lone surrogates are damage.
 _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

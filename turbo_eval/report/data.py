@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from turbo_eval.core.errors import InputError
+from turbo_eval.metrics.base import FIXED_SUFFIX
 from turbo_eval.prompts.dimensions import DIMENSIONS
 
 PREFIX: Final = "vbench."
@@ -182,7 +183,7 @@ def _honest(totals: Mapping[str, Cell], scores: Mapping[str, Cell]) -> dict[str,
 
 def _cells(table: Any, where: str) -> dict[str, Cell]:
     return {
-        str(name).removeprefix(PREFIX): _cell(cell, f"{where}[{name!r}]")
+        str(name).removeprefix(PREFIX).removesuffix(FIXED_SUFFIX): _cell(cell, f"{where}[{name!r}]")
         for name, cell in _mapping(table, where).items()
     }
 

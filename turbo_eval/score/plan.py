@@ -1,13 +1,15 @@
 """Which metrics serve which prompts, and which scores are missing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from turbo_eval.backbones.judges import Judges
 from turbo_eval.core.records import FeatureRow, Prompt, VideoRow, feature_key, from_dict
 from turbo_eval.core.runs import RunFolder
+from turbo_eval.generate.plan import FLICKER
 from turbo_eval.metrics.base import Metric
+from turbo_eval.metrics.compat import Compat
 from turbo_eval.metrics.registry import metric
 
 
@@ -46,20 +48,42 @@ class ScorePlan:
         return sum(len(item.metrics) for item in self.items)
 
 
-def metrics_for(prompt: Prompt, dimensions: Sequence[str] | None) -> tuple[Metric, ...]:
+def metrics_for(
+    prompt: Prompt,
+    dimensions: Sequence[str] | None,
+    *,
+    compat: Compat = "vbench",
+    static_filter: bool = False,
+) -> tuple[Metric, ...]:
     """Return the metrics of a prompt: the dimensions that it serves and the run asks for.
 
     Args:
         prompt: The prompt.
         dimensions: The run's dimensions; all when None.
+        compat: The reading of VBench where the official program has a quirk.
+        static_filter: Whether temporal flickering counts static videos only.
     """
     wanted = tuple(d for d in prompt.dimensions if dimensions is None or d in dimensions)
-    return _metrics(wanted)
+    return _metrics(wanted, compat, static_filter)
 
 
 @cache
-def _metrics(dimensions: tuple[str, ...]) -> tuple[Metric, ...]:
-    return tuple(metric(dimension) for dimension in dimensions)
+def _metrics(
+    dimensions: tuple[str, ...], compat: Compat, static_filter: bool
+) -> tuple[Metric, ...]:
+    return tuple(
+        filtered_flickering()
+        if static_filter and dimension == FLICKER
+        else metric(dimension, compat=compat)
+        for dimension in dimensions
+    )
+
+
+def filtered_flickering() -> Metric:
+    """Temporal flickering behind the static filter."""
+    from turbo_eval.metrics.vbench.temporal_flickering import FILTERED
+
+    return FILTERED
 
 
 def needs(
@@ -82,7 +106,9 @@ def needs(
     }
 
 
-def current_videos(run: RunFolder, prompts: Iterable[Prompt], seeds: int) -> list[VideoRow]:
+def current_videos(
+    run: RunFolder, prompts: Iterable[Prompt], seeds: int | Mapping[str, int]
+) -> list[VideoRow]:
     """Return the videos that stand for the run now: one per model, prompt and index.
 
     When weights changed between two starts, rows of both are in the table; the later one counts.
@@ -90,7 +116,7 @@ def current_videos(run: RunFolder, prompts: Iterable[Prompt], seeds: int) -> lis
     Args:
         run: The run folder.
         prompts: Only videos of these prompts.
-        seeds: Only indices below this.
+        seeds: Only indices below this; or prompt id -> that number.
 
     Returns:
         Rows with any status, in the order of models' first rows, prompts and indices.
@@ -99,7 +125,8 @@ def current_videos(run: RunFolder, prompts: Iterable[Prompt], seeds: int) -> lis
     latest: dict[tuple[str, str, int], VideoRow] = {}
     for values in run.videos.read():
         row: VideoRow = from_dict(VideoRow, values)
-        if row.prompt_id in order and row.seed_index < seeds:
+        most = seeds if isinstance(seeds, int) else seeds.get(row.prompt_id, 0)
+        if row.prompt_id in order and row.seed_index < most:
             slot = (row.model, row.prompt_id, row.seed_index)
             before = latest.get(slot)
             if before is None or row.status == "ok" or before.status != "ok":
@@ -116,6 +143,8 @@ def plan_scores(
     dimensions: Sequence[str] | None,
     judges: Judges,
     run: RunFolder,
+    *,
+    metrics: Callable[[VideoRow], tuple[Metric, ...]] | None = None,
 ) -> ScorePlan:
     """Compare what the prompts are served by with the rows.
 
@@ -128,6 +157,7 @@ def plan_scores(
         dimensions: The run's dimensions; all when None.
         judges: Whose features are scored.
         run: The run folder; only read.
+        metrics: The metrics of a video, where they are not those of its prompt.
     """
     done = {
         (row["video_id"], row["model"], row["metric"], row["metric_version"])
@@ -138,7 +168,7 @@ def plan_scores(
     total = 0
     for video in videos:
         prompt = prompts[video.prompt_id]
-        wanted = metrics_for(prompt, dimensions)
+        wanted = metrics_for(prompt, dimensions) if metrics is None else metrics(video)
         total += len(wanted)
         missing = tuple(
             m

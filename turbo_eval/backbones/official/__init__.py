@@ -70,12 +70,20 @@ class OfficialPart:
         role: One of `PARTS`.
         device: Where the network runs.
         weights_dir: The folder of weights that the user named, if any.
+        compat: `fixed` gives every frame its own caption; the official program mixes them up.
     """
 
-    def __init__(self, role: str, device: str = "cpu", weights_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        role: str,
+        device: str = "cpu",
+        weights_dir: Path | None = None,
+        compat: str = "vbench",
+    ) -> None:
         self.role = role
         self.device = device
         self.weights_dir = weights_dir
+        self.unmixed = role == "scene" and compat == "fixed"
         self._judge: Any = None
 
     @cached_property
@@ -96,7 +104,8 @@ class OfficialPart:
         sums = [checksum(path) for path in found if path is not None]
         licences = dict.fromkeys(file.licence for file in self.paths)
         return BackboneInfo(
-            id=f"official.{name}",
+            # Another name, so that captions of the two readings never mix.
+            id=f"official.{name}-unmixed" if self.unmixed else f"official.{name}",
             role=self.role,
             version=VERSIONS[self.role],
             weights="" if len(sums) < len(found) else sums[0] if len(sums) == 1 else _one(sums),
@@ -123,7 +132,8 @@ class OfficialPart:
         if self._judge is None:
             module, _, name = PARTS[self.role].partition(":")
             make = getattr(import_module(module), name)
-            self._judge = make(device=self.device, weights_dir=self.weights_dir)
+            more = {"mixed": False} if self.unmixed else {}
+            self._judge = make(device=self.device, weights_dir=self.weights_dir, **more)
         features: Features = self._judge.extract(clip, prompt)
         return features
 
@@ -133,31 +143,37 @@ def _one(sums: list[str]) -> str:
     return blake(" ".join(sums))
 
 
-def load_part(role: str, device: str = "cpu", weights_dir: Path | None = None) -> OfficialPart:
+def load_part(
+    role: str, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+) -> OfficialPart:
     """Return a part of the official judges; its weights are read when it first looks at a clip.
 
     Args:
         role: One of `PARTS`.
         device: Where the network runs.
         weights_dir: The folder of weights that the user named, if any.
+        compat: See `OfficialPart`.
 
     Raises:
         UsageError: No such part; the nearest names are suggested.
     """
     if role not in PARTS:
         raise unknown("part of the official judges", role, PARTS)
-    return OfficialPart(role, device, weights_dir)
+    return OfficialPart(role, device, weights_dir, compat)
 
 
-def official_judges(*, device: str = "cpu", weights_dir: Path | None = None) -> Judges:
+def official_judges(
+    *, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+) -> Judges:
     """Return VBench's own networks; scores are normalised with VBench's own table.
 
     Args:
         device: Where the networks run; plain pixel differences stay on the CPU.
         weights_dir: A folder of official files, before the environment's and VBench's own cache.
+        compat: `vbench`, or `fixed` for a captioner that does not mix up its frames.
     """
     parts: dict[str, Backbone] = {"pixels": BACKBONES.get("pixels")()}
-    networks = {role: load_part(role, device, weights_dir) for role in PARTS}
+    networks = {role: load_part(role, device, weights_dir, compat) for role in PARTS}
     random = [role for role, part in networks.items() if part.random]
     parts |= networks
     if random:

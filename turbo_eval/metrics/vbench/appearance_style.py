@@ -68,7 +68,8 @@ def score(features: Features, prompt: Prompt) -> Score:
             fix="extract the features of this video again",
         )
     cosines = np.clip(unit(frames) @ unit(text), -1.0, 1.0)
-    return ok(float((scale * cosines / 100.0).sum()), len(frames), style=style)
+    values = scale * cosines / 100.0
+    return ok(float(values.sum()), len(frames), style=style, frames=values.tolist())
 
 
 METRIC: Final = Metric(INFO, guarded(score))
