@@ -152,10 +152,10 @@ def markdown(data: ReportData) -> str:
 
     Dimensions and totals are times 100, intervals are 95%.
     """
-    header = ["Dimension", *(_markdown_escaped(m) for m in data.models), "n of N"]
+    header = ["Dimension", *(markdown_escaped(m) for m in data.models), "n of N"]
     lines = [header]
     for row in rows(data):
-        name = _markdown_escaped(row_label(row))
+        name = markdown_escaped(row_label(row))
         cells = [_markdown_cell(row, m) for m in data.models]
         last = "" if row.kind == "group" else row_counts(row)
         lines.append([f"**{name}**" if row.kind == "group" else name, *cells, last])
@@ -164,8 +164,8 @@ def markdown(data: ReportData) -> str:
     widths = [max(3, w) for w in widths]
     body = [_markdown_line(line, widths) for line in lines]
     body.insert(1, _markdown_line(rule, widths))
-    notes = [f"Values x 100 with 95% intervals. Judges: {_markdown_escaped(data.judges)}."]
-    notes += [f"Partial: {_markdown_escaped(reason)}." for reason in _sentences(data)]
+    notes = [f"Values x 100 with 95% intervals. Judges: {markdown_escaped(data.judges)}."]
+    notes += [f"Partial: {markdown_escaped(reason)}." for reason in _sentences(data)]
     return "\n".join([*body, "", *notes]) + "\n"
 
 
@@ -187,7 +187,8 @@ def _markdown_cell(row: Row, model: str) -> str:
     return f"{value} {interval}" if interval else value
 
 
-def _markdown_escaped(text: str) -> str:
+def markdown_escaped(text: str) -> str:
+    """Text of others that Markdown shows as it is."""
     return "".join(f"\\{c}" if c in _MARKDOWN else c for c in tidy(text, 200))
 
 
@@ -204,7 +205,7 @@ def table_csv(data: ReportData) -> str:
         for model in data.models:
             cell = row.cells[model]
             fields = [_csv_field(v) for v in (cell.value, cell.low, cell.high, cell.n, cell.of)]
-            name = _csv_text(tidy(model, 200))
+            name = csv_text(tidy(model, 200))
             partial = "partial" if row.partial else ""
             writer.writerow(
                 [row.group, prefix + row.metric, name, *fields, row.marks[model], partial]
@@ -216,7 +217,7 @@ def _csv_field(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _csv_text(text: str) -> str:
+def csv_text(text: str) -> str:
     """Keep a name from being read as a formula by a spreadsheet."""
     return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
 
@@ -226,7 +227,7 @@ def latex(data: ReportData) -> str:
 
     Best in bold, second best underlined, a dash for absent; intervals stand in small type.
     """
-    heads = " & ".join(["Dimension", *(_latex_escaped(m) for m in data.models), "$n/N$"])
+    heads = " & ".join(["Dimension", *(latex_escaped(m) for m in data.models), "$n/N$"])
     lines = [
         "% Needs \\usepackage{booktabs}. Values x 100 with 95% intervals. "
         f"Judges: {_one_line(data.judges)}.",
@@ -241,8 +242,8 @@ def latex(data: ReportData) -> str:
         if row.kind == "group" and row.metric != "total":
             lines.append("\\addlinespace[2pt]")
         cells = [_latex_cell(row, m) for m in data.models]
-        last = "" if row.kind == "group" else _latex_escaped(row_counts(row))
-        name = _latex_escaped(row_label(row))
+        last = "" if row.kind == "group" else latex_escaped(row_counts(row))
+        name = latex_escaped(row_label(row))
         name = f"\\textbf{{{name}}}" if row.kind == "group" else name
         lines.append(" & ".join([name, *cells, last]) + " \\\\")
         if row.kind == "group" and i + 1 < len(made) and made[i + 1].kind != "group":
@@ -264,7 +265,8 @@ def _latex_number(text: str) -> str:
     return text.replace("-", "$-$")
 
 
-def _latex_escaped(text: str) -> str:
+def latex_escaped(text: str) -> str:
+    """Text of others that LaTeX shows as it is."""
     return "".join(_LATEX.get(c, c) for c in tidy(text, 200))
 
 
