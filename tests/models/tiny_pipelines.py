@@ -95,8 +95,9 @@ def wan_vae() -> Any:
 def ddim() -> Any:
     """The schedule of Stable Diffusion."""
     return diffusers.DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", clip_sample=False
-    )
+        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", clip_sample=False,
+        steps_offset=1,
+    )  # fmt: skip
 
 
 def flow(**settings: Any) -> Any:

@@ -36,7 +36,8 @@ class Family:
         stages: Stages of a pyramid, each with this many steps; 0 when there is none.
         batch: Clips worth drawing at once; the large transformers fill a device with one.
         exact_vae: The decoder overflows or blurs in 16 bit, so it stays in float32.
-        frames_in: The attribute of the result that holds the frames.
+        frames_in: The attribute of the result that holds the frames; where it is not `frames`,
+            they are those of one clip.
         needs: A library besides diffusers that the class needs.
     """
 
@@ -106,6 +107,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "Cosmos2_5_PredictBasePipeline": replace(
         _WAN, frames=93, width=1280, height=704, fps=16, steps=36, guidance=7.0, needs=_GUARD
     ),
+    "Cosmos3OmniPipeline": Family(
+        frames=189, width=1280, height=720, fps=24, steps=35, guidance=6.0, every=4, plus=1,
+        fps_key="fps", frames_in="video", needs=_GUARD,
+    ),
     "CosmosTextToWorldPipeline": Family(
         frames=121, width=1280, height=704, fps=30, steps=36, guidance=7.0, every=8, plus=1,
         fps_key="fps", needs=_GUARD,
@@ -126,6 +131,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         frames=121, width=768, height=512, fps=24, guidance=5.0, every=4, plus=1,
         fps_key="frame_rate",
     ),
+    "LTX2ConditionPipeline": _LTX2,
     "LTX2Pipeline": _LTX2,
     "LTXConditionPipeline": _LTX,
     "LTXPipeline": _LTX,

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from turbo_eval.core.errors import PrerequisiteError, UsageError, unknown
 from turbo_eval.models.diffusers_families import BASES, FAMILIES
-from turbo_eval.models.systems import INDEX
+from turbo_eval.models.published import INDEX
 
 WEIGHTS: Final = ".safetensors"
 PICKLED: Final = (".bin", ".ckpt", ".pt", ".pth")
@@ -266,7 +266,9 @@ def _wanted(place: Path, files: set[str]) -> list[str]:
                 why=str(error),
                 fix="copy the repository's file again",
             ) from None
-    return sorted(name for name in files if name.endswith(WEIGHTS))
+    found = sorted(name for name in files if name.endswith(WEIGHTS))
+    # `model.fp16.safetensors` beside `model.safetensors` is the same network, and not read.
+    return [name for name in found if name.count(".") == 1] or found
 
 
 def _total(place: Path) -> int:

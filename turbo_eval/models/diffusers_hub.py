@@ -13,7 +13,7 @@ from typing import Any, Final
 from turbo_eval.core.errors import PrerequisiteError, UsageError, one_line
 from turbo_eval.models.diffusers_families import BASES, FAMILIES
 from turbo_eval.models.diffusers_folder import WEIGHTS, candidates, is_repository
-from turbo_eval.models.systems import INDEX
+from turbo_eval.models.published import INDEX
 
 _SMALL: Final = (".json", ".txt", ".model", ".jinja")
 _NOTES: Final = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
@@ -101,7 +101,10 @@ def wanted_files(names: list[str], components: list[str]) -> Iterator[str]:
 
 
 def _is_small(file: str) -> bool:
-    variant_list = file.endswith(f"{WEIGHTS}.index.json") and file.count(".") > 3
+    # `model.safetensors.index.fp16.json` lists the files of another number format.
+    variant_list = ".index." in file and (
+        not file.endswith(f"{WEIGHTS}.index.json") or file.count(".") > 3
+    )
     return file.endswith(_SMALL) and not variant_list
 
 

@@ -1,6 +1,5 @@
 """Reading a pipeline of diffusers into memory, and reading what it returns."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,8 @@ def frames_of(result: Any, family: Family, name: str) -> NDArray[Any]:
         kind = "images" if hasattr(result, "images") else type(result).__name__
         raise InputError(f"{name} returned {kind}, no frames", fix="name a text-to-video pipeline")
     frames = np.asarray(found)
-    if family.frames_in == "images" and frames.ndim == 4:
-        # One clip, whose frames are the images of one call.
+    if family.frames_in != "frames" and frames.ndim == 4:
+        # One clip, whose frames are all that the call returned.
         frames = frames[None]
     if frames.ndim == 4:
         raise InputError(
@@ -101,41 +100,6 @@ def frames_of(result: Any, family: Family, name: str) -> NDArray[Any]:
             fix="name a text-to-video pipeline",
         )
     return frames
-
-
-def draw_in_float32(pipeline: Any) -> None:
-    """Let a pipeline draw its first latents in float32 and round them afterwards.
-
-    Drawn in 16 bit they would be other numbers, so a clip in bfloat16 would start elsewhere than
-    the same clip in float32.
-    """
-    import torch
-
-    prepare = getattr(pipeline, "prepare_latents", None)
-    if prepare is None or "dtype" not in inspect.signature(prepare).parameters:
-        return
-    signature = inspect.signature(prepare)
-
-    def prepared(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        wanted = bound.arguments.get("dtype")
-        if wanted is None:
-            return prepare(*args, **kwargs)
-        bound.arguments["dtype"] = torch.float32
-        drawn = prepare(*bound.args, **bound.kwargs)
-        return _rounded(drawn, wanted)
-
-    pipeline.prepare_latents = prepared
-
-
-def _rounded(drawn: Any, dtype: Any) -> Any:
-    import torch
-
-    if isinstance(drawn, tuple):
-        return tuple(_rounded(each, dtype) for each in drawn)
-    if isinstance(drawn, torch.Tensor) and drawn.is_floating_point():
-        return drawn.to(dtype)
-    return drawn
 
 
 def tile(pipeline: Any, name: str) -> None:
