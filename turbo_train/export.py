@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers import LCMScheduler, TextToVideoSDPipeline
 from safetensors.torch import save
+from transformers import PreTrainedTokenizerBase
 
 from turbo_eval.core.errors import ConfigError, InputError, UsageError, from_os_error
 from turbo_eval.core.hashing import file_sha256
@@ -175,6 +176,12 @@ def export_pipeline(
             fix="use its folder with turbo-eval",
         )
     pipeline = system.pipeline()
+    if not isinstance(pipeline.tokenizer, PreTrainedTokenizerBase):
+        raise ConfigError(
+            f"{student} cannot become a plain pipeline",
+            why="diffusers alone has no network that is told a frame rate, as VideoCrafter2's is",
+            fix="use its folder with turbo-eval",
+        )
     scale = system.info.guidance if guidance is None else guidance
     build_in_guidance(pipeline.unet, scale)
     plain = TextToVideoSDPipeline(

@@ -10,7 +10,6 @@ import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
 from torch import Tensor, nn
 
-from turbo_eval.core.errors import UsageError
 from turbo_eval.models.lora import add_lora, lora_parameters
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.systems import find_system
@@ -172,17 +171,3 @@ def lines(facts: dict[str, Any]) -> list[str]:
         f"LoRA, gradients and optimizer {facts['optimizer_gib']}, activations "
         f"{facts['activations_gib']}); not counted: {facts['not_counted']}",
     ]
-
-
-def check_known(config: TrainConfig) -> None:
-    """Refuse a teacher that this version cannot load, before anything is read.
-
-    Raises:
-        UsageError: The teacher can be planned but not yet trained from.
-    """
-    if config.teacher == "videocrafter2":
-        raise UsageError(
-            "teacher videocrafter2 cannot be loaded yet",
-            why="its original checkpoint is read by a later version",
-            fix="use modelscope, mini-teacher or a folder in diffusers' layout",
-        )

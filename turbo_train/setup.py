@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from turbo_eval.core.errors import PrerequisiteError, UsageError
-from turbo_train import data, loop, plan, rewards, student, teachers
+from turbo_train import data, loop, rewards, student, teachers
 from turbo_train.checkpoint import Progress
 from turbo_train.config import TrainConfig
 from turbo_train.data.batch import Source
@@ -83,7 +83,6 @@ def start(
     live: bool | None = None,
 ) -> Progress:
     """Read everything and train; see `turbo_train.loop.train` for arguments and errors."""
-    plan.check_known(settings)
     if threads is not None:
         torch.set_num_threads(threads)
     place = pick_device(device)

@@ -1,9 +1,9 @@
 """A teacher's parts, taken out of a folder in diffusers' layout and frozen.
 
-ModelScopeT2V and the mini world's teacher are the same pipeline class, so one loader serves both.
+ModelScopeT2V and the mini world's teacher are the same pipeline class; VideoCrafter2 is converted
+first. One loader serves all.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from turbo_eval.core.errors import ConfigError
+from turbo_eval.models.convert import CLASS
 from turbo_eval.models.mini import CARD, check_files, read_card
-from turbo_eval.models.noise import prediction_type_of
-from turbo_eval.models.quiet import quiet_libraries
-from turbo_eval.models.systems import INDEX, find_system, system_fingerprint
+from turbo_eval.models.networks import class_index, open_folder
+from turbo_eval.models.systems import find_system, system_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,39 +102,39 @@ def load(name: str, *, weights_dir: Path | None = None, device: str = "cpu") -> 
         ConfigError: The folder holds another class of pipeline.
     """
     folder = find_system(name, weights_dir)
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    if index.get("_class_name") not in ("TextToVideoSDPipeline", "TextToVideoSDXPipeline"):
+    kind = class_index(folder).get("_class_name")
+    if kind not in ("TextToVideoSDPipeline", "TextToVideoSDXPipeline", CLASS):
         raise ConfigError(
-            f"teacher {folder} is a {index.get('_class_name')}",
-            why="distillation knows TextToVideoSDPipeline",
+            f"teacher {folder} is a {kind}",
+            why=f"distillation knows TextToVideoSDPipeline, {CLASS}",
         )
     if (folder / CARD).is_file():
         check_files(folder, read_card(folder)["files"])
-    from diffusers import TextToVideoSDPipeline
-
-    with quiet_libraries():
-        pipeline: Any = TextToVideoSDPipeline.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True
-        )
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+    found = open_folder(folder)
+    for part in (found.unet, found.vae, found.text):
         part.requires_grad_(False).eval().to(device)
-    _suit(pipeline.unet, device)
-    scheduler = pipeline.scheduler
+    _suit(found.unet, device)
     info = read_card(folder)["info"] if (folder / CARD).is_file() else {}
-    pixels = int(pipeline.unet.config.sample_size) * pipeline.vae_scale_factor
+    if kind == CLASS:
+        # The rate is what the network is told; it is told the same in both of a teacher's calls.
+        usual = {"frames": 16, "height": 320, "width": 512, "fps": 16}
+    else:
+        pixels = int(found.unet.config.sample_size) * found.scale
+        usual = {"frames": 16, "height": pixels, "width": pixels, "fps": 8}
+    info = {**usual, **info}
     return TeacherParts(
         name=name,
         folder=folder,
         fingerprint=system_fingerprint(folder),
-        unet=pipeline.unet,
-        vae=pipeline.vae,
-        encode_text=_text_encoder(pipeline.tokenizer, pipeline.text_encoder),
-        prediction_type=prediction_type_of(str(scheduler.config.prediction_type)),
-        alphas_cumprod=scheduler.alphas_cumprod.float().to(device),
-        frames=int(info.get("frames", 16)),
-        height=int(info.get("height", pixels)),
-        width=int(info.get("width", pixels)),
-        fps=float(info.get("fps", 8)),
+        unet=found.unet,
+        vae=found.vae,
+        encode_text=lambda texts: found.encode(texts, next(found.text.parameters()).device),
+        prediction_type=found.prediction_type,
+        alphas_cumprod=found.alphas_cumprod.to(device),
+        frames=int(info["frames"]),
+        height=int(info["height"]),
+        width=int(info["width"]),
+        fps=float(info["fps"]),
     )
 
 
@@ -145,23 +145,3 @@ def _suit(unet: nn.Module, device: str) -> None:
 
         network: Any = unet
         network.set_attn_processor(AttnProcessor())
-
-
-def _text_encoder(tokenizer: Any, encoder: Any) -> Callable[[Sequence[str]], Tensor]:
-    def encode(texts: Sequence[str]) -> Tensor:
-        device = next(encoder.parameters()).device
-        tokens = tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        mask = None
-        if getattr(encoder.config, "use_attention_mask", False):
-            mask = tokens.attention_mask.to(device)
-        with torch.no_grad():
-            hidden: Tensor = encoder(tokens.input_ids.to(device), attention_mask=mask)[0]
-        return hidden
-
-    return encode

@@ -26,9 +26,11 @@ from turbo_eval.models.lora import (
     unmerge,
 )
 from turbo_eval.models.lvdm_names import unet_modules
+from turbo_eval.models.lvdm_vae import vae_modules
 from turbo_eval.models.noise import latent_rescale
+from turbo_eval.models.sampling import consistency_sample
 from turbo_eval.models.scheduler import ConsistencyScheduler
-from turbo_eval.models.videocrafter import VideoCrafterUNet, unet_from_lvdm
+from turbo_eval.models.videocrafter import VideoCrafterUNet, unet_from_lvdm, vae_from_lvdm
 from turbo_train.consistency import (
     PREDICTION_TYPES,
     add_noise,
@@ -221,6 +223,84 @@ def test_tiny_network() -> None:
             with torch.no_grad():
                 out = unet(x, io["timesteps"], io["context"], **options).sample
             same(out, io[name], NETWORK)
+
+
+def test_autoencoder() -> None:
+    for folder in FOLDERS:
+        state = {k: v.float() for k, v in load_file(folder / "tiny_ae.safetensors").items()}
+        config = json.loads((folder / "tiny_ae_config.json").read_text(encoding="utf-8"))
+        vae = vae_from_lvdm(state, config)
+        io = arrays(folder, "tiny_ae_io")
+        scale = vae.config.scaling_factor
+        with torch.no_grad():
+            posterior = vae.encode(io["image"]).latent_dist
+            drawn = posterior.mean + posterior.std * io["sample_noise"]
+            decoded = vae.decode(io["z_scaled"][:, :, 0] / scale).sample
+        same(posterior.parameters, io["moments"], NETWORK)
+        same(posterior.mean, io["mean"], NETWORK)
+        same(posterior.logvar, io["logvar"], NETWORK)
+        same(drawn, io["sample"], NETWORK)
+        same(drawn * scale, io["latent_scaled"], NETWORK)
+        same(decoded, io["decode_frame0"], NETWORK)
+        z = io["z_scaled"].clone().requires_grad_(True)
+        frames = z[0, :, io["reward_frame_idx"]].transpose(0, 1)
+        images = (vae.decode(frames / scale).sample / 2 + 0.5).clamp(0, 1)
+        same(images, io["reward_images"], NETWORK)
+        (-images.mean()).backward()
+        assert z.grad is not None
+        same(z.grad, io["reward_neg_mean_grad_wrt_z"], 1e-5)
+
+        modules = {module.lvdm: module for module in vae_modules((1, 2, 4, 4), 2)}
+        rows = json.loads((folder / "vc2_vae_key_map.json").read_text(encoding="utf-8"))["rows"]
+        assert len(rows) == 2 * len(modules)
+        for lvdm, _, ours, operation in rows:
+            stem, _, part = lvdm.rpartition(".")
+            assert f"{modules[stem].ours}.{part}" == ours
+            assert (operation != "identity") == (modules[stem].squeeze and part == "weight")
+
+
+def test_pipeline_of_videocrafter2() -> None:
+    """The student's sampling from noise to frames, with their draws in place of ours."""
+    for folder in FOLDERS:
+        p = arrays(folder, "pipeline_vc2")
+        state, config = tiny(folder)
+        state["time_cond_proj.weight"] = p["time_cond_proj_weight_256"]
+        unet = unet_from_lvdm(state, config)
+        runs = sorted(key.removesuffix("_init_latents") for key in p if key.endswith("_latents"))
+        assert len(runs) == 3
+        for run in runs:
+            steps, table, guidance, fps = (float(part.lstrip("nogsfp")) for part in run.split("_"))
+            told = guidance_embedding(torch.tensor([guidance]), 256)
+            text = p[f"{run}_prompt_embeds"]
+            scheduler = ConsistencyScheduler(original_inference_steps=int(table))
+            scheduler.set_timesteps(int(steps))
+            draws = iter([p[f"{run}_init_latents"], *p[f"{run}_noise"]])
+
+            def denoise(
+                z: Tensor,
+                t: int,
+                text: Tensor = text,
+                told: Tensor = told,
+                fps: int = int(fps),
+                unet: Any = unet,
+            ) -> Tensor:
+                out: Tensor = unet(z, torch.tensor([t]), text, fps, told).sample
+                return out
+
+            with torch.no_grad():
+                found = consistency_sample(denoise, scheduler, lambda d=draws: next(d), "cpu")
+            wanted = p[f"{run}_denoised"]
+            assert next(draws, None) is None
+            assert (found - wanted).abs().max() <= 1e-5 * wanted.std()
+            if f"{run}_video_raw" in p:
+                weights = load_file(folder / "tiny_ae.safetensors")
+                settings = json.loads((folder / "tiny_ae_config.json").read_text("utf-8"))
+                vae = vae_from_lvdm({k: v.float() for k, v in weights.items()}, settings)
+                with torch.no_grad():
+                    video = vae.decode(found[0].transpose(0, 1) / 0.18215).sample
+                raw = p[f"{run}_video_raw"][0].transpose(0, 1)
+                # Latents of a random network are far outside what the autoencoder was made for.
+                assert (video - raw).abs().max() <= 1e-4 * raw.std()
 
 
 def test_lora_order() -> None:

@@ -35,9 +35,10 @@ def test_the_converted_folder_holds_the_same_networks(tmp_path: Path) -> None:
         assert all(torch.equal(value, wanted[key]) for key, value in ours.state_dict().items())
     # The features of the second last block after the final norm, asked of open_clip's own tower.
     texts = ["a red cube", "two dogs &amp; a cat " + "on the moon " * 40]
-    ids, mask = found.words(texts)
-    assert mask is None
+    tokens = found.tokenizer(texts)
+    ids = tokens.input_ids
     assert ids.shape == (2, 77)
+    assert tokens.attention_mask.sum(1).tolist() == [5, 77]
     assert ids[0, 5:].eq(0).all()
     with torch.no_grad():
         x = tower.token_embedding(ids) + tower.positional_embedding

@@ -70,7 +70,7 @@ def test_recomputing_is_planned_to_need_less(capsys: pytest.CaptureFixture[str])
         (["run", "mini-vcm", "--set", "lora.rnk=1"], 3, "nearest: rank"),
         (["run", "mini-vcm", "--set", "teacher=mini-techer"], 2, "mini-teacher"),
         (["run", "mini-vcm", "--device", "gpu"], 2, "choose auto, cpu or cuda"),
-        (["run", "turbo-vc2"], 2, "cannot be loaded yet"),
+        (["run", "turbo-vc2"], 4, "needs model.ckpt"),
         (["run", "vcm-ms"], 4, "--weights-dir"),
         (["resume", "nowhere"], 2, "no training run"),
         (["export", "nowhere", "--format", "gguf"], 2, "student or diffusers"),

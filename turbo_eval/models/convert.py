@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 CLASS: Final = "VideoCrafter2"
 """What the folder's index calls itself."""
 UNET_PREFIX: Final = "model.diffusion_model."
+RECORD: Final = "converted-from"
+"""What the folder was made from; its name keeps it out of `system_fingerprint`."""
 _FORMAT: Final = 1
 
 CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
@@ -97,16 +99,16 @@ def places(checkpoint: Path) -> list[Path]:
     ]
 
 
-def read_index(folder: Path) -> dict[str, Any] | None:
-    """The index of a converted folder; None when there is no whole one."""
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What a converted folder was made from; None when there is no whole one."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    source = index.get("source") if isinstance(index, dict) else None
-    if not isinstance(source, dict) or source.get("format") != _FORMAT:
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
         return None
-    return dict(index)
+    return dict(record)
 
 
 def find_converted(checkpoint: Path) -> Path | None:
@@ -116,8 +118,8 @@ def find_converted(checkpoint: Path) -> Path | None:
     """
     wanted = _identity(checkpoint) if checkpoint.is_file() else None
     for folder in places(checkpoint):
-        index = read_index(folder)
-        if index is not None and wanted in (None, index["source"].get("identity")):
+        record = read_record(folder)
+        if record is not None and wanted in (None, record["identity"]):
             return folder
     return None
 
@@ -234,12 +236,13 @@ def _write(
         "text_encoder": ["transformers", "CLIPTextModel"],
         "scheduler": ["diffusers", "DDIMScheduler"],
         "rescale": config["rescale"],
-        "source": {
-            "format": _FORMAT,
-            "identity": _identity(checkpoint),
-            "sha256": checksum(checkpoint),
-        },
     }
+    record = {
+        "format": _FORMAT,
+        "identity": _identity(checkpoint),
+        "sha256": checksum(checkpoint),
+    }
+    write_json_atomic(folder / RECORD, record)
     # Last: a folder without an index is not whole.
     write_json_atomic(folder / INDEX, index)
 
@@ -257,7 +260,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
             temporary.replace(folder)
         except OSError:
             # Another process may have finished the same folder in between; then its copy stays.
-            if read_index(folder) is None:
+            if read_record(folder) is None:
                 raise
     except OSError as error:
         raise from_os_error(error, folder) from error
@@ -274,7 +277,7 @@ def source_weights(checkpoint: Path) -> dict[str, str]:
     from turbo_eval.backbones.official.marks import checksum
 
     folder = find_converted(checkpoint)
-    index = read_index(folder) if folder is not None else None
-    if index is not None:
-        return {checkpoint.name: str(index["source"]["sha256"])}
+    record = read_record(folder) if folder is not None else None
+    if record is not None:
+        return {checkpoint.name: str(record["sha256"])}
     return {checkpoint.name: checksum(checkpoint)}

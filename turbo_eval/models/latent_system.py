@@ -16,6 +16,7 @@ from turbo_eval.core.errors import InputError, UsageError
 from turbo_eval.core.hashing import content_key
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.published import Published
+from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -172,9 +173,10 @@ class LatentTextToVideo:
         )
         dtype, offload = getattr(torch, self._dtype), self._settings.flag("offload")
         check_memory(found, self._device, dtype, offload=offload)
-        for network in (found.unet, found.vae, found.text):
-            network.requires_grad_(False)
-            network.to("cpu" if offload else self._device, dtype)
+        with quiet_libraries():
+            for network in (found.unet, found.vae, found.text):
+                network.requires_grad_(False)
+                network.to("cpu" if offload else self._device, dtype)
         if self._settings.flag("tiling"):
             found.vae.enable_tiling()
         if self._settings.flag("compile"):
@@ -243,14 +245,14 @@ class LatentTextToVideo:
         from turbo_eval.models.sampling import consistency_sample
         from turbo_eval.models.scheduler import ConsistencyScheduler
 
-        def told(value: float, layer: Any) -> Tensor:
+        def told(value: float, layer: Any) -> "Tensor":
             width = int(layer.weight.shape[1])
             return guidance_embedding(torch.full((len(text),), value), width).to(text)
 
         embedding = self.networks.unet.time_embedding
         guidance = told(sampler.guidance, embedding.cond_proj)
 
-        def denoise(latents: Tensor, t: int) -> Tensor:
+        def denoise(latents: "Tensor", t: int) -> "Tensor":
             more = {}
             if self._system.motion is not None:
                 scale, share = self._system.motion

@@ -19,6 +19,7 @@ from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
+from turbo_eval.models.real_systems import real_names
 from turbo_eval.models.settings import split_settings
 from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
 
@@ -65,6 +66,8 @@ FAMILIES.add("command", "turbo_eval.models.command:open_command")
 
 REGISTRY: Registry[Factory] = Registry("model", entry_points="turbo_eval.models")
 REGISTRY.add("mini-teacher", "turbo_eval.models.mini:load")
+for _name in real_names():
+    REGISTRY.add(_name, "turbo_eval.models.real_systems:open_real")
 for _student in ("mini-vcm", "mini-turbo"):
     if (WEIGHTS / _student / MANIFEST).is_file():
         REGISTRY.add(_student, "turbo_eval.models.student:load_packaged")

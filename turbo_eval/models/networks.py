@@ -1,6 +1,7 @@
 """The networks of a published system, read and put together: UNet, autoencoder, text encoder."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from turbo_eval.core.errors import ConfigError, InputError, PrerequisiteError
 from turbo_eval.models.checkpoint import part, read_list, read_tensors, refused
-from turbo_eval.models.convert import CLASS, UNET_PREFIX, config_of, convert, read_index
+from turbo_eval.models.convert import CLASS, UNET_PREFIX, config_of, convert
 from turbo_eval.models.noise import noise_alphas_cumprod, prediction_type_of
-from turbo_eval.models.published import Published, weight_files
+from turbo_eval.models.published import INDEX, Published, weight_files
 from turbo_eval.models.quiet import quiet_libraries
 
 
@@ -24,7 +25,7 @@ class Networks:
         unet: (latents, timesteps, text, ...) -> noise.
         vae: diffusers' `AutoencoderKL`.
         text: The text encoder.
-        words: Texts -> (token ids, attention mask or None).
+        tokenizer: transformers' tokenizer, or one that is called alike.
         scheduler: diffusers' scheduler of the folder.
         rescale: Last value of VideoCrafter2's factor on the signal; None for ModelScope.
         prediction_type: What the UNet predicts.
@@ -34,7 +35,7 @@ class Networks:
     unet: Any
     vae: Any
     text: Any
-    words: Callable[[Sequence[str]], tuple[Tensor, Tensor | None]]
+    tokenizer: Any
     scheduler: Any
     rescale: float | None
     prediction_type: str
@@ -42,11 +43,18 @@ class Networks:
 
     def encode(self, texts: Sequence[str], device: str | torch.device) -> Tensor:
         """Features [B, L, D] of texts, by the text encoder on `device`."""
-        ids, mask = self.words(texts)
+        tokens = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        mask = None
+        if getattr(self.text.config, "use_attention_mask", False):
+            mask = tokens.attention_mask.to(device)
         with torch.no_grad():
-            hidden: Tensor = self.text(
-                ids.to(device), attention_mask=None if mask is None else mask.to(device)
-            )[0]
+            hidden: Tensor = self.text(tokens.input_ids.to(device), attention_mask=mask)[0]
         return hidden
 
     @property
@@ -65,10 +73,26 @@ def open_folder(folder: Path) -> Networks:
         PrerequisiteError: A file is missing or damaged.
         ConfigError: It is another class of pipeline.
     """
-    index = read_index(folder)
-    if index is not None and index.get("_class_name") == CLASS:
+    index = class_index(folder)
+    if index.get("_class_name") == CLASS:
         return _videocrafter(folder, index)
     return _modelscope(folder)
+
+
+def class_index(folder: Path) -> dict[str, Any]:
+    """The index of a folder in diffusers' layout: its class and parts.
+
+    Raises:
+        PrerequisiteError: There is none, or it cannot be read.
+    """
+    path = folder / INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise refused(folder, f"{INDEX} cannot be read ({_line(error)})") from error
+    if not isinstance(index, dict):
+        raise refused(folder, f"{INDEX} is no index of a pipeline")
+    return dict(index)
 
 
 def _videocrafter(folder: Path, index: dict[str, Any]) -> Networks:
@@ -88,12 +112,11 @@ def _videocrafter(folder: Path, index: dict[str, Any]) -> Networks:
             raise refused(
                 folder, _line(error), "remove the folder, so that it is converted again"
             ) from error
-    tokens = OpenClipWords(int(text.config.max_position_embeddings))
     return Networks(
         unet=unet.eval(),
         vae=vae.eval(),
         text=text.eval(),
-        words=lambda texts: (tokens(texts), None),
+        tokenizer=OpenClipWords(int(text.config.max_position_embeddings)),
         scheduler=scheduler,
         rescale=float(index["rescale"]),
         prediction_type="epsilon",
@@ -121,30 +144,42 @@ def _modelscope(folder: Path) -> Networks:
         raise ConfigError(
             f"{folder} holds a {type(pipeline).__name__}", why="a TextToVideoSDPipeline is needed"
         )
-    tokenizer, text = pipeline.tokenizer, pipeline.text_encoder
-    masked = bool(getattr(text.config, "use_attention_mask", False))
-
-    def words(texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
-        tokens = tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return tokens.input_ids, tokens.attention_mask if masked else None
-
     scheduler = pipeline.scheduler
     return Networks(
         unet=pipeline.unet.float().eval(),
         vae=pipeline.vae.float().eval(),
-        text=text.float().eval(),
-        words=words,
+        text=pipeline.text_encoder.float().eval(),
+        tokenizer=pipeline.tokenizer,
         scheduler=scheduler,
         rescale=None,
         prediction_type=prediction_type_of(str(scheduler.config.prediction_type)),
         alphas_cumprod=scheduler.alphas_cumprod.float(),
     )
+
+
+def open_pipeline(folder: Path) -> Any:
+    """A teacher's folder as diffusers' `TextToVideoSDPipeline`, VideoCrafter2's too.
+
+    VideoCrafter2's network is told 16 frames per second then, as in its distillation.
+
+    Args:
+        folder: See `open_folder`.
+
+    Raises:
+        PrerequisiteError: See `open_folder`.
+        ConfigError: See `open_folder`.
+    """
+    from diffusers import TextToVideoSDPipeline
+
+    found = open_folder(folder)
+    with quiet_libraries():
+        return TextToVideoSDPipeline(
+            vae=found.vae,
+            text_encoder=found.text,
+            tokenizer=found.tokenizer,
+            unet=found.unet,
+            scheduler=found.scheduler,
+        )
 
 
 def _line(error: Exception) -> str:

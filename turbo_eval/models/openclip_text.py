@@ -8,6 +8,7 @@ Source: T2V-Turbo (arXiv 2405.18750) and the published VideoCrafter2 checkpoint'
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -143,15 +144,31 @@ def text_encoder_from_openclip(
     return encoder.eval()
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a tokenizer of transformers returns too.
+
+    Attributes:
+        input_ids: int64 [N, length].
+        attention_mask: 1 up to the token that ends a text, 0 behind it.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+
+
 class OpenClipWords:
     """OpenCLIP's tokenizer: CLIP's word pieces, cut or padded with zeros to a fixed length.
 
     Args:
         length: Tokens per text.
+
+    Attributes:
+        model_max_length: `length`, under the name that diffusers' pipelines ask for.
     """
 
     def __init__(self, length: int = 77) -> None:
-        self.length = length
+        self.model_max_length = length
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -163,13 +180,24 @@ class OpenClipWords:
                 why=str(error),
                 fix="pip install 'turbo-eval[rewards]'",
             ) from error
-        return SimpleTokenizer(context_length=self.length)
+        return SimpleTokenizer(context_length=self.model_max_length)
 
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Tokens int64 [N, length] of texts; one that is too long is cut and still ends properly.
+    def tokenize(self, text: str) -> list[str]:  # noqa: ARG002
+        """Nothing: diffusers' pipelines look here for learned words, and there are none."""
+        return []
+
+    def __call__(self, texts: Sequence[str], **_: Any) -> Tokens:
+        """Tokens of texts; one that is too long is cut and still ends properly.
+
+        Args:
+            texts: N texts.
+            **_: How transformers' tokenizers are told to pad and cut; the length is fixed here.
 
         Raises:
             PrerequisiteError: open_clip is not installed.
         """
-        tokens: Tensor = self._tokenizer(list(texts))
-        return tokens
+        ids: Tensor = self._tokenizer(list(texts))
+        # The token that ends a text has the largest number.
+        ends = ids.argmax(dim=1, keepdim=True)
+        mask = torch.arange(ids.shape[1])[None, :] <= ends
+        return Tokens(ids, mask.to(ids.dtype))

@@ -263,7 +263,8 @@ def find(system: Published, weights_dir: Path | None = None) -> tuple[Path, Path
                 f"get {_called(s)} ({s.gigabytes:g} GB) from {s.page} and put it at "
                 f"{searched[0] / s.names[0]}"
                 for s in missing
-            ),
+            )
+            + "; or give --weights-dir",
         )
     base = found[0]
     assert base is not None
@@ -284,12 +285,11 @@ def find_trained(name: str, weights_dir: Path | None = None) -> Path:
     for folder in searched:
         if (folder / name / "student.json").is_file():
             return folder / name
-    teacher = "videocrafter2" if name.endswith("vc2") else "modelscope"
     raise PrerequisiteError(
         f"model {name} needs a folder with student.json and lora.safetensors",
         why=f"its authors published no weights; searched {', '.join(map(str, searched))}",
-        fix=f"train it (turbo-train run --recipe vcm, teacher {teacher}), export it with "
-        f"`turbo-train export RUN`, and put the folder at {searched[0] / name}",
+        fix=f"train it with `turbo-train run {name}`, export it with `turbo-train export RUN`, and "
+        f"put the folder at {searched[0] / name}",
     )
 
 

@@ -23,11 +23,6 @@ def real_names() -> list[str]:
     return [*SYSTEMS, *TRAINED_HERE]
 
 
-def load(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> TextToVideo:
-    """Open a published system by its name; see `turbo_eval.models.load.Factory`."""
-    return open_real(name, {}, weights_dir=weights_dir, device=device, dtype=dtype)
-
-
 def open_real(
     name: str, values: dict[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> TextToVideo:

@@ -88,7 +88,8 @@ def consistency_sample(
 def lvdm_timesteps(steps: int, total: int = TRAIN_STEPS) -> list[int]:
     """VideoCrafter2's own table, rising: 1, 1 + c, 1 + 2c, ... with c = total // steps.
 
-    Where `steps` does not divide `total` the table may be longer by one or more, as theirs is.
+    Where `steps` does not divide `total` the table may be longer by one or more, as theirs is; an
+    entry that would leave the schedule (1000 for 3 steps, where theirs fails) is left out.
 
     Raises:
         UsageError: More steps than half the schedule, where the table would leave it.
@@ -97,7 +98,7 @@ def lvdm_timesteps(steps: int, total: int = TRAIN_STEPS) -> list[int]:
         raise UsageError(
             f"{steps} steps with VideoCrafter2's sampler", fix=f"choose 1 to {total // 2}"
         )
-    return [t + 1 for t in range(0, total, total // steps)]
+    return [t + 1 for t in range(0, total - 1, total // steps)]
 
 
 def solver_timesteps(steps: int, total: int = TRAIN_STEPS) -> list[int]:

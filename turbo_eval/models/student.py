@@ -80,7 +80,7 @@ def guidance_vector(guidance: float, width: int, count: int, motion: float = 0.0
 
 
 class StudentTextToVideo:
-    """A student of a teacher in ModelScope's pipeline class (see `TextToVideo`)."""
+    """A student that was distilled here, of any teacher that can be (see `TextToVideo`)."""
 
     def __init__(
         self,
@@ -143,16 +143,13 @@ class StudentTextToVideo:
                 fix="use the teacher it was distilled from, or distil it again",
             )
         import torch
-        from diffusers import TextToVideoSDPipeline
         from safetensors.torch import load_file
 
         from turbo_eval.models.guidance import add_guidance_projection
         from turbo_eval.models.lora import add_lora, load_named_lora, without_adapters
+        from turbo_eval.models.networks import open_pipeline
 
-        with quiet_libraries():
-            pipeline: Any = TextToVideoSDPipeline.from_pretrained(
-                self._base, local_files_only=True, use_safetensors=True
-            )
+        pipeline: Any = open_pipeline(self._base)
         width = self._manifest["guidance_width"]
         if width is not None:
             add_guidance_projection(pipeline.unet, width)

@@ -5,10 +5,10 @@ from pathlib import Path
 from turbo_eval.core.errors import PrerequisiteError, unknown
 from turbo_eval.core.hashing import content_key, file_sha256
 from turbo_eval.models.mini import CARD, PACKAGED
+from turbo_eval.models.published import INDEX
+from turbo_eval.models.real_systems import find_real
 
-TEACHERS = ("mini-teacher", "modelscope")
-MODELSCOPE_FOLDER = "text-to-video-ms-1.7b"
-INDEX = "model_index.json"
+TEACHERS = ("mini-teacher", "modelscope", "videocrafter2")
 
 
 def find_system(name: str, weights_dir: Path | None = None) -> Path:
@@ -16,7 +16,8 @@ def find_system(name: str, weights_dir: Path | None = None) -> Path:
 
     Args:
         name: One of `TEACHERS`, or a folder in diffusers' layout.
-        weights_dir: Where named systems other than the mini one lie; `weights` when None.
+        weights_dir: Where named systems other than the mini one lie; see
+            `turbo_eval.models.published`.
 
     Raises:
         UsageError: No such name, and no such folder.
@@ -24,15 +25,9 @@ def find_system(name: str, weights_dir: Path | None = None) -> Path:
     """
     if name == "mini-teacher":
         return PACKAGED
-    if name == "modelscope":
-        folder = (weights_dir or Path("weights")) / MODELSCOPE_FOLDER
-        if not (folder / INDEX).is_file():
-            raise PrerequisiteError(
-                f"no ModelScopeT2V weights in {folder}",
-                why="the teacher is read from a local folder in diffusers' layout",
-                fix=f"put the repository {MODELSCOPE_FOLDER} there, or give --weights-dir",
-            )
-        return folder
+    published = find_real(name, weights_dir)
+    if published is not None:
+        return published
     folder = Path(name)
     if (folder / INDEX).is_file():
         return folder
