@@ -37,8 +37,8 @@ COMMANDS: dict[str, LazyCommand] = {
         "turbo_eval.cli.stage_cmds:generate", "Make the missing videos of a run.", STAGES
     ),
     "check": LazyCommand(
-        "turbo_eval.cli.stage_cmds:check",
-        "Check that a run's videos are whole and complete.",
+        "turbo_eval.cli.check_cmd:check",
+        "Check that videos of a run or folder are whole and complete.",
         STAGES,
     ),
     "features": LazyCommand(

@@ -1,6 +1,5 @@
 """One command per stage: `generate`, `features`, `score`, `summarize`, `report` and `check`."""
 
-from collections import Counter
 from pathlib import Path
 
 from turbo_eval.cli import options as o
@@ -8,11 +7,10 @@ from turbo_eval.cli.session import (
     Session,
     finish,
     reopen,
-    say,
     stage_plans,
     start,
 )
-from turbo_eval.cli.show import print_json, print_table
+from turbo_eval.cli.show import print_json
 from turbo_eval.cli.stages import (
     do_stages,
     export_run,
@@ -20,7 +18,6 @@ from turbo_eval.cli.stages import (
     print_summary,
     summarize_run,
 )
-from turbo_eval.core.errors import InputError
 
 
 def generate(
@@ -117,57 +114,6 @@ def summarize(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
         print_json(summary)
     else:
         print_summary(summary)
-
-
-def check(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
-    """Check that every video of a run is there and whole, by decoding it; exit code 5 if not.
-
-    Example: turbo-eval check --run runs/mine
-    """
-    from turbo_eval.video.read import decode
-
-    session = reopen(run_folder)
-    plan = session.plan_videos()
-    problems: list[dict[str, str]] = [
-        {"model": item.label, "prompt": item.prompt.text, "problem": "missing or changed"}
-        for items in plan.missing.values()
-        for item in items
-    ]
-    missing = {(i.label, i.video_id) for items in plan.missing.values() for i in items}
-    sizes: Counter[tuple[str, int, int, int]] = Counter()
-    texts = session.by_id
-    for video in session.videos():
-        if (video.model, video.video_id) in missing:
-            continue
-        try:
-            clip = decode(session.run.resolve(video.path))
-        except InputError as error:
-            text = texts[video.prompt_id].text
-            problems.append({"model": video.model, "prompt": text, "problem": str(error)})
-        else:
-            frames, height, width, _ = clip.frames.shape
-            sizes[video.model, frames, width, height] += 1
-    shapes = [
-        {"model": model, "frames": frames, "width": width, "height": height, "videos": count}
-        for (model, frames, width, height), count in sorted(sizes.items())
-    ]
-    if as_json:
-        found = {"run": run_folder, "notes": plan.notes, "videos": shapes, "problems": problems}
-        print_json(found)
-    else:
-        print_table(
-            ["model", "frames", "width", "height", "videos"], [[*s.values()] for s in shapes]
-        )
-        for problem in problems[:20]:
-            say("{model}, {prompt!r}: {problem}".format(**problem))
-        for note in plan.notes:
-            say(f"Note: {note}")
-    if problems:
-        raise InputError(
-            f"{len(problems)} of {plan.total} videos of {run_folder} are not whole",
-            why=problems[0]["problem"].partition(". Fix: ")[0],
-            fix="run `turbo-eval generate` with the same settings, or replace the files",
-        )
 
 
 def _stage(

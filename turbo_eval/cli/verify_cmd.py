@@ -1,6 +1,5 @@
 """`turbo-eval verify vbench`: our numbers beside the official program's, on this machine."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +144,7 @@ def _run_official(
         command += ["--cache", str(folder / "cache"), "--out", str(official)]
         command += ["--vocabulary", str(words.resolve())] if words else []
         command += ["--device", _device(session)]
-        code = run_command(command, stdout=sys.stderr)
+        code = run_command(command)
         if code:
             say(f"Note: the official program left {name} with exit code {code}")
 
