@@ -166,4 +166,4 @@ def write_streaming(path: Path, tensors: Mapping[str, Tensor]) -> None:
         file.write(text)
         for tensor in tensors.values():
             plain = tensor.detach().reshape(-1).contiguous().view(torch.uint8)
-            file.write(memoryview(plain.numpy()))
+            file.write(plain.numpy().data)

@@ -133,6 +133,7 @@ class LatentTextToVideo:
             weights=self._weights(),
             licence="; ".join(dict.fromkeys(licences)),
             notes=self.notes,
+            batch=2,
         )
 
     def _weights(self) -> dict[str, str]:

@@ -233,7 +233,7 @@ def _merge_list(unet: nn.Module, path: Path, projection_seed: int | None) -> Non
     weight = unet.get_submodule("time_embedding.cond_proj").weight
     assert isinstance(weight, nn.Parameter)
     with torch.no_grad():
-        weight += random_projection(tuple(weight.shape), projection_seed).to(weight)
+        weight.add_(random_projection(tuple(weight.shape), projection_seed).to(weight))
 
 
 def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -247,7 +247,7 @@ def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
         float32, uniform in +-1 / sqrt(in), as torch initialises linear layers.
     """
     bound = shape[-1] ** -0.5
-    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    drawn: Tensor = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
     return (2 * drawn - 1) * bound
 
 

@@ -173,7 +173,7 @@ def scheduler_sample(
         float32 [B, C, F, H, W].
     """
     scheduler.set_timesteps(steps, device=device)
-    latents = draw().to(device) * scheduler.init_noise_sigma
+    latents: Tensor = draw().to(device) * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
         noise = denoise(scheduler.scale_model_input(latents, t), int(t))
         latents = scheduler.step(noise, t, latents).prev_sample
