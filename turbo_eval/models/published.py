@@ -96,7 +96,12 @@ VIDEOCRAFTER2: Final = Source(
 )
 MODELSCOPE: Final = Source(
     file="",
-    names=("text-to-video-ms-1.7b", "modelscope"),
+    names=(
+        "text-to-video-ms-1.7b",
+        "ali-vilab/text-to-video-ms-1.7b",
+        "damo-vilab/text-to-video-ms-1.7b",
+        "modelscope",
+    ),
     hub="ali-vilab/text-to-video-ms-1.7b",
     gigabytes=7.3,
     licence="CC-BY-NC-4.0",
