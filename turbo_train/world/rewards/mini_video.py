@@ -5,7 +5,7 @@ from turbo_train.world.judges.common import Trained, Work
 from turbo_train.world.judges.matching import known_words
 from turbo_train.world.rewards.learn import Settings, recipe
 
-SETTINGS = Settings(still=False, seed=612, clips=8000, batch=24, steps=700)
+SETTINGS = Settings(still=False, seed=612, clips=8000, batch=24, steps=1800)
 
 
 def train(work: Work) -> Trained:
