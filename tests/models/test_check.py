@@ -52,7 +52,7 @@ class Unscaled(Good):
 
 class Black(Good):
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
-        return np.zeros_like(super().generate(prompts, seeds, sampler))
+        return super().generate(prompts, seeds, sampler) * np.uint8(0)
 
 
 class Short(Good):
@@ -62,7 +62,8 @@ class Short(Good):
 
 class Flat(Good):
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
-        return super().generate(prompts, seeds, sampler)[0]
+        found: Frames = super().generate(prompts, seeds, sampler)[0]
+        return found
 
 
 class Broken(Good):

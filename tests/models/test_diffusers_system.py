@@ -137,10 +137,10 @@ def test_motion_adapter_lightning_and_lora(folders: Any, tmp_path: Path) -> None
     single.write_bytes((tmp_path / "motion" / "diffusion_pytorch_model.safetensors").read_bytes())
     fast = load(f"diffusers:{base}:{size},motion_adapter={single}")
     assert (fast.info.steps, fast.info.guidance) == (4, 1.0)
-    clips = [system.generate(["a cat"], [1], TWO) for system in (slow, fast)]
-    assert [clip.shape for clip in clips] == [(1, 3, 32, 32, 3)] * 2
+    clip = slow.generate(["a cat"], [1], TWO)
+    assert clip.shape == (1, 3, 32, 32, 3)
     # The same adapter with two schedules.
-    assert not np.array_equal(*clips)
+    assert not np.array_equal(clip, fast.generate(["a cat"], [1], TWO))
     pipeline: Any = AnimateDiffPipeline.from_pretrained(
         base, motion_adapter=tiny_pipelines.motion()
     )
@@ -153,7 +153,7 @@ def test_motion_adapter_lightning_and_lora(folders: Any, tmp_path: Path) -> None
     lora = tmp_path / "lora" / "pytorch_lora_weights.safetensors"
     with_lora = load(f"diffusers:{base}:{size},motion_adapter={tmp_path / 'motion'},lora={lora}")
     assert with_lora.fingerprint() != slow.fingerprint()
-    assert not np.array_equal(with_lora.generate(["a cat"], [1], TWO), clips[0])
+    assert not np.array_equal(with_lora.generate(["a cat"], [1], TWO), clip)
     # An adapter of another width is refused by name.
     other = tmp_path / "other_lightning_4step.safetensors"
     save_file({f"x.{k}": v for k, v in load_file(single).items()}, other)

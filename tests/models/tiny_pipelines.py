@@ -51,7 +51,7 @@ def t5(kind: str = "T5EncoderModel", config: str = "T5Config") -> Any:
     ).eval()
 
 
-def clip(width: int = WIDTH) -> Any:
+def clip(width: int = WIDTH, length: int = 16) -> Any:
     """A CLIP text model of one layer."""
     return transformers.CLIPTextModel(
         transformers.CLIPTextConfig(
@@ -61,7 +61,7 @@ def clip(width: int = WIDTH) -> Any:
             projection_dim=width,
             num_hidden_layers=1,
             num_attention_heads=2,
-            max_position_embeddings=16,
+            max_position_embeddings=length,
             pad_token_id=0,
             bos_token_id=3,
             eos_token_id=1,

@@ -8,7 +8,7 @@ return frames without a clock.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +28,8 @@ class Family:
         guidance: Guidance scale.
         every: A clip has `every` k + `plus` frames.
         plus: See `every`.
+        fixed: It draws `frames` frames and no others.
+        least: Fewest frames and shortest side; below them it returns black frames.
         trims: The pipeline cuts what it drew to `trims` k + 1 frames.
         multiple: Width and height are multiples of this.
         frames_key: The pipeline's word for the number of frames.
@@ -38,6 +40,8 @@ class Family:
         exact_vae: The decoder overflows or blurs in 16 bit, so it stays in float32.
         frames_in: The attribute of the result that holds the frames; where it is not `frames`,
             they are those of one clip.
+        tiled: The decoder works tile by tile only.
+        always: Arguments that every call has besides.
         needs: A library besides diffusers that the class needs.
     """
 
@@ -49,6 +53,8 @@ class Family:
     guidance: float
     every: int = 1
     plus: int = 0
+    fixed: bool = False
+    least: tuple[int, int] = (1, 1)
     trims: int = 1
     multiple: int = 16
     frames_key: str = "num_frames"
@@ -58,6 +64,8 @@ class Family:
     batch: int = 1
     exact_vae: bool = False
     frames_in: str = "frames"
+    tiled: bool = False
+    always: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
 
     def returned(self, frames: int) -> int:
@@ -94,7 +102,8 @@ _GUARD: Final = "cosmos_guardrail"
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "AllegroPipeline": Family(
-        frames=88, width=1280, height=720, fps=15, steps=100, guidance=7.5, every=4, multiple=8
+        frames=88, width=1280, height=720, fps=15, steps=100, guidance=7.5, every=4, multiple=8,
+        least=(24, 320), tiled=True,
     ),
     "AnimateDiffPAGPipeline": _UNET,
     "AnimateDiffPipeline": _UNET,
@@ -137,7 +146,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "LTXPipeline": _LTX,
     "LattePipeline": Family(
         frames=16, width=512, height=512, fps=8, guidance=7.5, multiple=8,
-        frames_key="video_length",
+        frames_key="video_length", fixed=True,
     ),
     "MochiPipeline": Family(
         frames=19, width=848, height=480, fps=30, steps=64, guidance=4.5, every=6, plus=1,
@@ -146,7 +155,11 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "MotifVideoPipeline": replace(
         _WAN, frames=121, width=1280, height=736, fps=24, guidance_in="guider"
     ),
-    "SanaVideoPipeline": replace(_WAN, guidance=6.0, multiple=32, frames_key="frames"),
+    # It would draw at the nearest size of its own list, and scale and cut the frames.
+    "SanaVideoPipeline": replace(
+        _WAN, guidance=6.0, multiple=32, frames_key="frames",
+        always={"use_resolution_binning": False},
+    ),
     "SkyReelsV2DiffusionForcingPipeline": replace(_SKYREELS, fps_key="fps"),
     "SkyReelsV2Pipeline": _SKYREELS,
     "TextToVideoSDPipeline": replace(_UNET, width=256, height=256, guidance=9.0, batch=16),
@@ -183,6 +196,18 @@ def check_request(name: str, family: Family, *, frames: int, size: tuple[int, in
     Raises:
         UsageError: The nearest ones that it can draw are named.
     """
+    if frames < family.least[0] or min(size) < family.least[1]:
+        raise UsageError(
+            f"{name} with {frames} frames of {size[0]}x{size[1]}",
+            why="its decoder works on larger tiles only",
+            fix=f"choose at least {family.least[0]} frames of {family.least[1]}x{family.least[1]}",
+        )
+    if family.fixed and frames != family.frames:
+        raise UsageError(
+            f"{name} with {frames} frames",
+            why="its position table has one length",
+            fix=f"leave frames away, or choose frames={family.frames}",
+        )
     if (frames - family.plus) % family.every or frames < max(1, family.plus):
         below = max(family.plus or family.every, frames - (frames - family.plus) % family.every)
         near = sorted({below, below + family.every})
@@ -253,6 +278,14 @@ def _from_allegro(family: Family, folder: Path) -> Family:
     )
 
 
+def _from_latte(family: Family, folder: Path) -> Family:
+    config, scale = config_of(folder, "transformer"), _vae_scale(folder)
+    side = config.get("sample_size", 64) * scale
+    return replace(
+        family, frames=config.get("video_length", family.frames), width=side, height=side
+    )
+
+
 def _from_hunyuan15(family: Family, folder: Path) -> Family:
     # The pipeline picks the 16:9 size nearest to this area by itself.
     if config_of(folder, "transformer").get("target_size") == 960:
@@ -276,6 +309,7 @@ _READERS: Final[Mapping[str, Callable[[Family, Path], Family]]] = {
     "AnimateDiffSDXLPipeline": _from_unet,
     "CogVideoXPipeline": _from_cogvideox,
     "HunyuanVideo15Pipeline": _from_hunyuan15,
+    "LattePipeline": _from_latte,
     "MotifVideoPipeline": _from_guider,
     "TextToVideoSDPipeline": _from_unet,
     "TextToVideoZeroPipeline": _from_unet,

@@ -165,7 +165,8 @@ class DiffusersTextToVideo:
         """The arguments of one call, without the generators."""
         family = self._family
         call: dict[str, Any] = {
-            "prompt": prompts,
+            **family.always,
+            "prompt": _one_or_all(prompts),
             "height": family.height,
             "width": family.width,
             family.frames_key: family.frames,
@@ -179,7 +180,7 @@ class DiffusersTextToVideo:
         if family.fps_key:
             call[family.fps_key] = family.fps
         if negative := self._settings.text("negative"):
-            call["negative_prompt"] = [negative] * len(prompts)
+            call["negative_prompt"] = _one_or_all([negative] * len(prompts))
         if family.stages:
             steps = call.pop("num_inference_steps")
             call["pyramid_num_inference_steps_list"] = [steps] * family.stages
@@ -189,7 +190,7 @@ class DiffusersTextToVideo:
         family = self._family
         try:
             with quiet_libraries():
-                return pipeline(**call, generator=generators)
+                return pipeline(**call, generator=_one_or_all(generators))
         except (ValueError, TypeError, NotImplementedError) as error:
             raise UsageError(
                 f"{self._source.name} in {self._source.folder} refuses to draw "
@@ -231,7 +232,7 @@ class DiffusersTextToVideo:
             if self._additions.schedule:
                 set_schedule(pipeline, self._additions.schedule)
             add_lora(pipeline, self._additions)
-            if self._tiling:
+            if self._tiling or self._family.tiled:
                 tile(pipeline, self._source.name)
             if self._offload and self._device != "cpu":
                 pipeline.enable_model_cpu_offload(device=self._device)
@@ -239,3 +240,8 @@ class DiffusersTextToVideo:
                 pipeline.to(self._device)
         self._pipeline = pipeline
         return pipeline
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    """A list for a batch; for one clip its value, as some pipelines take no list."""
+    return values[0] if len(values) == 1 else values
