@@ -69,7 +69,7 @@ class Match:
             )
         if self.stray:
             lines.append(
-                f"{len(self.stray)} files match no prompt of the suite: "
+                f"{len(self.stray)} files match none of the prompts: "
                 + _shorten(path.name for path in self.stray)
             )
         if self.surplus:

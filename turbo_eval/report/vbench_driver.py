@@ -31,6 +31,9 @@ def main(argv: Optional[List[str]] = None) -> int:  # noqa: UP006, UP045 (see ab
     parser.add_argument("--vocabulary", default="")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args(argv)
+    # Python puts the folder of this file first, and our modules there have names of others.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
     # Read by the official package when it is imported.
     os.environ["VBENCH_CACHE_DIR"] = args.cache
     os.makedirs(args.out, exist_ok=True)

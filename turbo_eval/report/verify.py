@@ -146,6 +146,10 @@ def link_weights(folder: Path, weights_dir: Path | None) -> None:
     Raises:
         PrerequisiteError: The folder cannot be written.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, folder) from error
     for file in FILES:
         path = locate(file, weights_dir)
         if path is not None:
@@ -239,7 +243,9 @@ def _drawn(number: int) -> NDArray[np.uint8]:
         centre = (40 + 18 * time * (number % 2 == 0), height / 2)
         disc = np.hypot(x - centre[0], y - centre[1]) < 24
         for channel in range(3):
-            frames[time, ..., channel] = np.where(disc, 230 - 70 * channel, ground[channel])
+            # A little brighter and darker, so that a clip without motion still flickers.
+            light = ground[channel] + 4 * (time % 2)
+            frames[time, ..., channel] = np.where(disc, 230 - 70 * channel, light)
     return frames
 
 
