@@ -34,6 +34,27 @@ def test_labels_are_short_distinct_and_safe() -> None:
         labels([configs[0], configs[0]])
 
 
+def test_labels_of_families_leave_folders_out() -> None:
+    configs = [
+        ModelConfig(name="diffusers:weights/wan:frames=17", steps=8),
+        ModelConfig(name="diffusers:weights/sd:motion_adapter=weights/fast_4step.safetensors"),
+        ModelConfig(name="command:python tools/draw.py --x:fps=8"),
+    ]
+    assert labels(configs) == [
+        "wan-frames-17@8",
+        "sd-motion_adapter-fast_4step",
+        "draw.py-fps-8",
+    ]
+
+
+def test_settings_reach_a_model_that_takes_them() -> None:
+    fakes.register()
+    with pytest.raises(UsageError, match="fake takes no settings.*frames"):
+        load("fake:frames=3")
+    with pytest.raises(UsageError, match="unknown model 'diffuser:x'"):
+        load("diffuser:x")
+
+
 def test_sampler_fills_in_the_models_own_settings() -> None:
     info = fakes.FakeModel().info
     assert sampler_of(ModelConfig(name="fake"), info) == Sampler(steps=50, guidance=7.5)
