@@ -19,6 +19,7 @@ from turbo_eval.models.networks import open_folder, random_projection
 from turbo_eval.models.noise import guidance_embedding, latent_rescale, noise_alphas_cumprod
 from turbo_eval.models.published import SYSTEMS
 from turbo_eval.models.quiet import quiet_libraries
+from turbo_eval.models.real_systems import facts_without_weights, real_names
 from turbo_eval.models.sampling import (
     Noise,
     ddim_sample,
@@ -304,6 +305,17 @@ def test_what_is_missing_is_said_in_one_line(weights: Path, tmp_path: Path) -> N
             load(name, weights_dir=tmp_path / "w")
     (tmp_path / "weights").symlink_to(weights)
     assert load("t2v-turbo-v2").info.weights.keys() == {"model.ckpt", "unet_mg.pt"}
+
+
+def test_what_is_known_without_weights(weights: Path) -> None:
+    for name in real_names():
+        facts = facts_without_weights(name)
+        assert facts is not None
+        assert facts["files"][0]["gigabytes"] > 7
+        if name in SYSTEMS:
+            info = load(name, weights_dir=weights).info
+            assert all(facts[key] == getattr(info, key) for key in ("width", "fps", "licence"))
+    assert facts_without_weights("mini-teacher") is None
 
 
 def other_file(weights: Path, folder: Path, name: str, content: Any) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from turbo_eval.core.errors import TurboError, unknown
+from turbo_eval.core.errors import PrerequisiteError, TurboError, unknown
 
 Facts = dict[str, Any]
 
@@ -44,13 +44,22 @@ def _model_names() -> list[str]:
 
 def _model(name: str) -> Facts:
     from turbo_eval.models import load
+    from turbo_eval.models.real_systems import facts_without_weights
 
-    model = load(name)
-    info = asdict(model.info)
-    # `kind` says model, suite, metric or judges wherever a user reads it.
-    info["source"] = info.pop("kind")
+    try:
+        model = load(name)
+        info = asdict(model.info)
+        # `kind` says model, suite, metric or judges wherever a user reads it.
+        info["source"] = info.pop("kind")
+        info["fingerprint"] = model.fingerprint()
+    except PrerequisiteError as error:
+        # A published system is known without its files; what it lacks is one of its facts.
+        known = facts_without_weights(name)
+        if known is None:
+            raise
+        info = {**known, "source": "weights are missing", "missing": str(error)}
     size = f"{info['width']}x{info['height']}, {info['frames']} frames, {info['fps']:g} fps"
-    return {**info, "name": name, "clip": size, "fingerprint": model.fingerprint()}
+    return {**info, "name": name, "clip": size}
 
 
 def _suite_names() -> list[str]:

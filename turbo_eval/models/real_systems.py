@@ -5,6 +5,7 @@ the folders of the teachers among them.
 """
 
 from pathlib import Path
+from typing import Any
 
 from turbo_eval.core.errors import UsageError
 from turbo_eval.models.protocol import TextToVideo
@@ -21,6 +22,32 @@ from turbo_eval.models.settings import Settings
 def real_names() -> list[str]:
     """Names of the published systems, and of students that are trained here."""
     return [*SYSTEMS, *TRAINED_HERE]
+
+
+def facts_without_weights(name: str) -> dict[str, Any] | None:
+    """What is known of a published system whose files are not here; None for other names."""
+    few = name in TRAINED_HERE
+    # Students that are trained here draw what the released one of the same teacher draws.
+    like = name.replace("vcm-", "t2v-turbo-") if few else name
+    system = SYSTEMS.get(like)
+    if system is None:
+        return None
+    student = None if few else system.student
+    sources = [source for source in (system.base, student) if source is not None]
+    return {
+        "width": system.width,
+        "height": system.height,
+        "frames": system.frames,
+        "fps": system.fps,
+        "steps": system.steps,
+        "guidance": system.guidance,
+        "licence": "; ".join(dict.fromkeys(source.licence for source in sources)),
+        "description": "Trained here; no weights were published." if few else system.description,
+        "files": [
+            {"file": s.file or s.names[0], "gigabytes": s.gigabytes, "page": s.page}
+            for s in sources
+        ],
+    }
 
 
 def open_real(
