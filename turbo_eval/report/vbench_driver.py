@@ -79,7 +79,7 @@ def _read_words_from(path: str) -> None:
 def _build_from_configuration() -> None:
     module = importlib.import_module("vbench.third_party.tag2Text.tag2text")
 
-    def from_pretrained(cls: Any, _: str, **more: Any) -> Any:
+    def from_pretrained(cls: Any, _: str, /, **more: Any) -> Any:
         return cls(**more)
 
     module.BertModel.from_pretrained = classmethod(from_pretrained)
