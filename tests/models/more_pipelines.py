@@ -227,21 +227,12 @@ def anyflow_far() -> Any:
     )  # fmt: skip
 
 
-def zero() -> Any:
-    """Text2Video-Zero: an image pipeline whose images follow one another."""
-    return diffusers.TextToVideoZeroPipeline(
-        vae=image_vae(), text_encoder=clip(), tokenizer=tokenizer(), unet=image_unet(),
-        scheduler=ddim(), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
-
-
 def easyanimate() -> Any:
     """EasyAnimate, with BERT as its text encoder."""
     transformer = diffusers.EasyAnimateTransformer3DModel(
         num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=4,
         time_embed_dim=2, text_embed_dim=WIDTH, num_layers=1, mmdit_layers=1, sample_width=16,
-        sample_height=16, patch_size=2, enable_text_attention_mask=False,
+        sample_height=16, patch_size=2, enable_text_attention_mask=True,
     )  # fmt: skip
     vae = diffusers.AutoencoderKLMagvit(
         latent_channels=4, block_out_channels=[8, 8, 8, 8], layers_per_block=1, norm_num_groups=2,
@@ -279,7 +270,6 @@ MORE: dict[str, Callable[[], Any]] = {
     "SanaVideoPipeline": sana,
     "SkyReelsV2DiffusionForcingPipeline": skyreels_forcing,
     "SkyReelsV2Pipeline": skyreels,
-    "TextToVideoZeroPipeline": zero,
     "WanVACEPipeline": vace,
 }
 
@@ -299,6 +289,5 @@ MORE_REQUESTS: dict[str, tuple[int, tuple[int, int]]] = {
     "SanaVideoPipeline": (5, (32, 32)),
     "SkyReelsV2DiffusionForcingPipeline": (9, (32, 16)),
     "SkyReelsV2Pipeline": (5, (32, 16)),
-    "TextToVideoZeroPipeline": (2, (32, 32)),
     "WanVACEPipeline": (5, (32, 16)),
 }

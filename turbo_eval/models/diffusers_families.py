@@ -29,6 +29,7 @@ class Family:
         every: A clip has `every` k + `plus` frames.
         plus: See `every`.
         fixed: It draws `frames` frames and no others.
+        fewest: Fewest steps.
         least: Fewest frames and shortest side; below them it returns black frames.
         trims: The pipeline cuts what it drew to `trims` k + 1 frames.
         multiple: Width and height are multiples of this.
@@ -54,6 +55,7 @@ class Family:
     every: int = 1
     plus: int = 0
     fixed: bool = False
+    fewest: int = 1
     least: tuple[int, int] = (1, 1)
     trims: int = 1
     multiple: int = 16
@@ -164,7 +166,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "SkyReelsV2Pipeline": _SKYREELS,
     "TextToVideoSDPipeline": replace(_UNET, width=256, height=256, guidance=9.0, batch=16),
     "TextToVideoZeroPipeline": replace(
-        _UNET, frames=8, fps=4, frames_key="video_length", batch=1, frames_in="images"
+        _UNET, frames=8, fps=4, frames_key="video_length", batch=1, frames_in="images",
+        # It moves the latents at its 45th and 48th step from the end.
+        fewest=48,
     ),
     "WanPipeline": _WAN,
     "WanVACEPipeline": _WAN,

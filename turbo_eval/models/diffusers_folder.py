@@ -35,11 +35,13 @@ class Pipeline:
         folder: Where it lies.
         name: The pipeline's class.
         components: Component to its class, without those that are null.
+        absent: Components that are null.
     """
 
     folder: Path
     name: str
     components: Mapping[str, str]
+    absent: tuple[str, ...] = ()
 
 
 def find_folder(name: str, weights_dir: Path | None) -> Path:
@@ -142,13 +144,17 @@ def open_pipeline(folder: Path, *, adapter: bool = False) -> Pipeline:
     index = read_index(folder)
     name = _class_of(index, folder, adapter=adapter)
     components: dict[str, str] = {}
+    absent = []
     for component, value in index.items():
-        if component.startswith("_") or not isinstance(value, list) or None in value:
+        if component.startswith("_") or not isinstance(value, list):
             continue
-        components[component] = _library_class(component, value, folder)
+        if None in value:
+            absent.append(component)
+        else:
+            components[component] = _library_class(component, value, folder)
     for component in components:
         _check_component(folder, component)
-    return Pipeline(folder, name, components)
+    return Pipeline(folder, name, components, tuple(absent))
 
 
 def _class_of(index: Mapping[str, Any], folder: Path, *, adapter: bool) -> str:

@@ -1,7 +1,7 @@
 """Reading a pipeline of diffusers into memory, and reading what it returns."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from turbo_eval.core.errors import ConfigError, InputError, PrerequisiteError, U
 from turbo_eval.models.diffusers_adapters import motion_adapter
 from turbo_eval.models.diffusers_families import Family
 from turbo_eval.models.diffusers_folder import Pipeline, check_safetensors, weight_files
+
+_FILTER: Final = {"safety_checker", "feature_extractor"}
 
 
 def read_pipeline(source: Pipeline, family: Family, motion: Path | None, dtype: Any) -> Any:
@@ -31,7 +33,8 @@ def read_pipeline(source: Pipeline, family: Family, motion: Path | None, dtype: 
     import diffusers
     import torch
 
-    given: dict[str, Any] = {}
+    # Some classes want to be told that there is no filter; the others do not mind.
+    given: dict[str, Any] = dict.fromkeys(set(source.absent) & _FILTER)
     if motion is not None:
         given["motion_adapter"] = motion_adapter(motion, source.folder, dtype)
     parts: Any = {"default": dtype, "vae": torch.float32} if family.exact_vae else dtype

@@ -164,6 +164,12 @@ class DiffusersTextToVideo:
     def _call(self, prompts: list[str], sampler: Sampler) -> dict[str, Any]:
         """The arguments of one call, without the generators."""
         family = self._family
+        if sampler.steps < family.fewest:
+            raise UsageError(
+                f"{self._source.name} with {sampler.steps} steps",
+                why=f"it needs at least {family.fewest}",
+                fix=f"choose --steps {family.fewest} or more",
+            )
         call: dict[str, Any] = {
             **family.always,
             "prompt": _one_or_all(prompts),
