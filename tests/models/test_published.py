@@ -15,7 +15,7 @@ from turbo_eval.core.errors import InputError, PrerequisiteError, TurboError, Us
 from turbo_eval.models import Sampler, load, model_names
 from turbo_eval.models.lora import add_lora, load_released, lora_parameters, named_lora
 from turbo_eval.models.mini import PACKAGED
-from turbo_eval.models.networks import open_folder, random_projection
+from turbo_eval.models.networks import check_memory, open_folder, random_projection
 from turbo_eval.models.noise import guidance_embedding, latent_rescale, noise_alphas_cumprod
 from turbo_eval.models.published import SYSTEMS
 from turbo_eval.models.quiet import quiet_libraries
@@ -363,6 +363,7 @@ def test_bad_settings_and_samplers(weights: Path) -> None:
         ("t2v-turbo-vc2:negative=rain", "negative"),
         ("videocrafter2:projection_seed=3", "projection_seed"),
         ("videocrafter2:sampler=euler", "sampler"),
+        ("t2v-turbo-v2:compat=authors", "compat"),
         ("vcm-vc2:fps=8", "takes no settings"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -370,6 +371,19 @@ def test_bad_settings_and_samplers(weights: Path) -> None:
     system = load(f"t2v-turbo-vc2:{SMALL}", weights_dir=weights)
     with pytest.raises(UsageError, match="table of 50"):
         system.generate(PROMPTS[:1], [1], Sampler(steps=51, guidance=7.5))
+
+
+def test_a_gpu_that_is_too_small_says_what_would_fit(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_folder(find_system("videocrafter2", weights))
+    count = sum(p.numel() for n in (found.unet, found.vae, found.text) for p in n.parameters())
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * count - 1, 8 * count))
+    with pytest.raises(PrerequisiteError, match=r"bfloat16 needs .* GiB; .* offload=yes"):
+        check_memory(found, "cuda:0", torch.float32, offload=False)
+    check_memory(found, "cuda:0", torch.bfloat16, offload=False)
+    check_memory(found, "cuda:0", torch.float32, offload=True)
+    check_memory(found, "cpu", torch.float32, offload=False)
 
 
 def test_numbers_that_are_not_finite_are_refused(weights: Path) -> None:

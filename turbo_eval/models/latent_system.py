@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from turbo_eval.models.sampling import Denoise
 
 COMMON: Final = ("frames", "size", "fps", "offload", "tiling", "compile")
-TEACHER: Final = ("negative", "sampler")
-STUDENT: Final = ("compat", "projection_seed")
+OWN: Final = {
+    "teacher": ("negative", "sampler"),
+    "lora": ("compat", "projection_seed"),
+    "full": (),
+}
+"""Settings of each kind of system beside the common ones."""
 _OPERATIONAL: Final = ("offload", "compile")
 """Settings that change where and how fast a clip is drawn, not what it is."""
 _VERSION: Final = 1
@@ -59,8 +63,7 @@ class LatentTextToVideo:
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
-        own = TEACHER if system.kind == "teacher" else STUDENT
-        settings.only((*COMMON, *own))
+        settings.only((*COMMON, *OWN[system.kind]))
         self._system, self._base, self._student = system, base, student
         self._device, self._dtype, self._settings = device, dtype, settings
         self._size = settings.size((system.width, system.height))

@@ -1,6 +1,7 @@
 """The networks of a published system, read and put together: UNet, autoencoder, text encoder."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,7 +247,7 @@ def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
     Returns:
         float32, uniform in +-1 / sqrt(in), as torch initialises linear layers.
     """
-    bound = shape[-1] ** -0.5
+    bound = 1 / math.sqrt(shape[-1])
     drawn: Tensor = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
     return (2 * drawn - 1) * bound
 
