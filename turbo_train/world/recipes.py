@@ -27,7 +27,7 @@ VAE_STEPS, VAE_SEED = 6000, 1
 DECODER_STEPS, DECODER_SEED = 5000, 4
 TEXT_STEPS, TEXT_SEED = 700, 2
 TEACHER = teacher.Settings(
-    pool=12_000, image_steps=10_000, mixed_steps=1600, video_steps=1900, seed=3
+    pool=12_000, image_steps=10_000, mixed_steps=1600, video_steps=4700, seed=3
 )
 RECORD = "record.json"
 
