@@ -227,40 +227,12 @@ def anyflow_far() -> Any:
     )  # fmt: skip
 
 
-def easyanimate() -> Any:
-    """EasyAnimate, with BERT as its text encoder."""
-    transformer = diffusers.EasyAnimateTransformer3DModel(
-        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=4,
-        time_embed_dim=2, text_embed_dim=WIDTH, num_layers=1, mmdit_layers=1, sample_width=16,
-        sample_height=16, patch_size=2, enable_text_attention_mask=True,
-    )  # fmt: skip
-    vae = diffusers.AutoencoderKLMagvit(
-        latent_channels=4, block_out_channels=[8, 8, 8, 8], layers_per_block=1, norm_num_groups=2,
-        spatial_group_norm=False,
-        down_block_types=["SpatialDownBlock3D"] + ["SpatialTemporalDownBlock3D"] * 3,
-        up_block_types=["SpatialUpBlock3D"] + ["SpatialTemporalUpBlock3D"] * 3,
-    )  # fmt: skip
-    bert = transformers.BertModel(
-        transformers.BertConfig(
-            vocab_size=len(LETTERS), hidden_size=WIDTH, num_hidden_layers=1,
-            num_attention_heads=2, intermediate_size=32, pad_token_id=0,
-        )
-    )  # fmt: skip
-    words = tokenizer(256)
-    words.chat_template = "{{ messages }}"
-    return diffusers.EasyAnimatePipeline(
-        vae=vae, text_encoder=bert.eval(), tokenizer=words, transformer=transformer,
-        scheduler=flow(),
-    )  # fmt: skip
-
-
 MORE: dict[str, Callable[[], Any]] = {
     "AllegroPipeline": allegro,
     "AnimateDiffPAGPipeline": animatediff_pag,
     "AnimateDiffSDXLPipeline": animatediff_sdxl,
     "AnyFlowFARPipeline": anyflow_far,
     "AnyFlowPipeline": anyflow,
-    "EasyAnimatePipeline": easyanimate,
     "HeliosPipeline": helios,
     "HeliosPyramidPipeline": helios_pyramid,
     "HunyuanVideoPipeline": hunyuan,
@@ -280,7 +252,6 @@ MORE_REQUESTS: dict[str, tuple[int, tuple[int, int]]] = {
     "AnyFlowFARPipeline": (5, (32, 16)),
     "AnyFlowPipeline": (5, (32, 16)),
     "HeliosPipeline": (33, (32, 32)),
-    "EasyAnimatePipeline": (5, (32, 32)),
     "HeliosPyramidPipeline": (33, (64, 64)),
     "HunyuanVideoPipeline": (5, (16, 16)),
     "LTXConditionPipeline": (9, (64, 32)),
