@@ -225,7 +225,7 @@ def test_dry_run_shows_the_plan_and_does_nothing(trained: list[str], capsys: Cap
     assert trained == []
     assert not Path("r").exists()
     assert ablate("--dry-run") == 0
-    assert "rank=8\tmini-vcm\t600\t600\t4800" in capsys.readouterr().out
+    assert "rank=8\tmini-vcm\t400\t400\t3200" in capsys.readouterr().out
 
 
 def test_an_absent_reward_model_is_a_note_not_a_zero(

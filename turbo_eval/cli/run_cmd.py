@@ -17,7 +17,7 @@ from turbo_eval.cli.stages import (
 )
 
 DEMO_SUITE = "mini"
-DEMO_MODELS = ("mini-teacher@steps=50", "mini-teacher@steps=8")
+DEMO_MODELS = ("mini-teacher@steps=50", "mini-vcm@steps=4", "mini-turbo@steps=4")
 """The first one is the baseline."""
 DEMO_LIMIT = 48
 """Prompts, spread over the dimensions: each of the 16 is served by at least 4."""
