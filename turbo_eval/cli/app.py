@@ -69,7 +69,7 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "models": LazyCommand(
         "turbo_eval.cli.models_cmd:app",
-        "Text-to-video systems: check one, pull a pipeline, list pipeline classes.",
+        "Check a text-to-video system, pull a pipeline, list classes.",
         SETUP,
     ),
     "config": LazyCommand(
