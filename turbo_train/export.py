@@ -77,8 +77,8 @@ def export_student(
         out: Where the student goes; made if needed.
         name: What reports call it; the configuration's name when empty.
         step: Which checkpoint; the newest when None.
-        guidance: Its native guidance scale; when None the usual 7.5, or the end of the trained range
-            that is nearest to it.
+        guidance: Its native guidance scale; when None the usual 7.5, or the end of the trained
+            range that is nearest to it.
         half: Store the LoRA in float16.
         weights_dir: Where the teacher lies.
 
