@@ -96,7 +96,7 @@ def test_a_student_is_finished_when_it_is_what_is_asked_for(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"steps": 5}, "steps: 600 there, 5 now"), ({"batch_size": 2}, "batch_size: 8 there, 2 now")],
+    [({"steps": 5}, "steps: 400 there, 5 now"), ({"batch_size": 2}, "batch_size: 8 there, 2 now")],
 )
 def test_another_student_in_the_folder_is_never_taken(
     tmp_path: Path, change: dict[str, Any], words: str
@@ -207,14 +207,14 @@ def test_costs_come_from_this_folder_or_one_measurement(tmp_path: Path) -> None:
     # 4 seconds in 2 steps of the finished one; the rest like the one with most rewards.
     assert measured == ["mix"]
     assert [(c.name, c.left) for c in found] == [
-        ("vcm", 0), ("again", 600), ("image", 600), ("mix", 600)
+        ("vcm", 0), ("again", 400), ("image", 400), ("mix", 400)
     ]  # fmt: skip
-    assert [c.seconds for c in found] == [0.0, 1210.0, 1810.0, 1810.0]
+    assert [c.seconds for c in found] == [0.0, 810.0, 1210.0, 1210.0]
     assert "2 steps of vcm" in found[1].basis
     assert "measured on 2 steps of mix" in found[2].basis
-    assert cost.total(found) == 4830.0
+    assert cost.total(found) == 3230.0
     blind = cost.training_costs(made, finished, measure=None)
-    assert [c.seconds for c in blind] == [0.0, 1200.0, None, None]
+    assert [c.seconds for c in blind] == [0.0, 800.0, None, None]
     assert cost.total(blind) is None
 
 
@@ -227,7 +227,7 @@ def test_half_a_training_costs_the_other_half(tmp_path: Path) -> None:
     (first.run / "checkpoint-000300").mkdir()
     (first.run / "checkpoint-000300" / "state.json").write_text("{")
     found = cost.training_costs([first], {"rank=4": False}, measure=None)
-    assert (found[0].left, found[0].seconds) == (400, 200.0)
+    assert (found[0].left, found[0].seconds) == (200, 100.0)
     # Another rank is another cost.
     assert first.cost_key != second.cost_key
     shutil.rmtree(first.run)

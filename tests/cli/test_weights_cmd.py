@@ -98,7 +98,9 @@ def test_pull_refuses_plain_http(capsys: Capture) -> None:
 def test_every_dimension_says_what_it_lacks() -> None:
     checks = check_official()
     assert len(checks) == 16
-    assert {check.state for check in checks} == {"warn"}
+    # One dimension compares pixels, and no network looks.
+    ready = [check.name for check in checks if check.state != "warn"]
+    assert ready == ["official temporal_flickering"]
     fixes = {check.name.removeprefix("official "): check.fix for check in checks}
     assert fixes["subject_consistency"] == "turbo-eval weights pull dino"
     assert fixes["scene"] == "turbo-eval weights pull tag2text bert-vocabulary"

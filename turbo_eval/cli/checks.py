@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import turbo_eval
-from turbo_eval.core.errors import TurboError, one_line
+from turbo_eval.core.errors import PrerequisiteError, TurboError, one_line
 
 DISTRIBUTION = "turbo-eval"
 WANTED_FREE = 2 * 2**30  # bytes; a demo run with its videos and features stays far below
@@ -184,13 +184,16 @@ def check_weights(weights_dir: Path | None = None) -> list[Check]:
     from turbo_eval.backbones.judges import judge_names
     from turbo_eval.backbones.official.marks import checksum
     from turbo_eval.models import model_names
+    from turbo_eval.models.real_systems import real_names
 
     roots = [Path(turbo_eval.__file__).parent / "_weights", *([weights_dir] if weights_dir else [])]
     files = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
     # Official weights take gigabytes; their checksums are computed once and kept.
     there = {checksum(path) for path in files}
     checks: list[Check] = []
-    for name in model_names():
+    for name in real_names():
+        checks += _guarded(f"weights of {name}", partial(_published, name, weights_dir))
+    for name in sorted(set(model_names()) - set(real_names())):
         wanted = partial(_weights_of_model, name, weights_dir)
         checks += _guarded(f"weights of {name}", partial(_weights, name, wanted, there))
     for name in judge_names():
@@ -221,6 +224,17 @@ def _weights_of_judges(name: str) -> dict[str, str]:
     infos = load_judges(name).infos.values()
     # Plain pixel differences are the one part that learns nothing.
     return {info.id: info.weights for info in infos if info.role != "pixels"}
+
+
+def _published(name: str, weights_dir: Path | None) -> Check:
+    """A system that people bring: its absence is no fault of the installation."""
+    from turbo_eval.models import load
+
+    try:
+        load(name, weights_dir=weights_dir)
+    except PrerequisiteError as error:
+        return Check(f"weights of {name}", "warn", error.what, error.fix)
+    return Check(f"weights of {name}", "ok", "ready")
 
 
 def _weights(name: str, wanted: Callable[[], dict[str, str]], there: Collection[str]) -> Check:

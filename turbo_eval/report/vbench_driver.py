@@ -53,18 +53,18 @@ def _evaluate(args: Any) -> None:
     if args.dimension == "scene":
         _build_from_configuration()
     torch = importlib.import_module("torch")
-    torch.set_grad_enabled(False)
     # A device, not its name: GRiT breaks on a name, and motion smoothness scales by it.
     device = torch.device(args.device)
     official = importlib.import_module("vbench").VBench(device, args.info, args.out)
-    official.evaluate(
-        videos_path=args.videos,
-        name=args.dimension,
-        dimension_list=[args.dimension],
-        local=True,
-        mode="vbench_standard",
-        imaging_quality_preprocessing_mode="longer",
-    )
+    with torch.no_grad():
+        official.evaluate(
+            videos_path=args.videos,
+            name=args.dimension,
+            dimension_list=[args.dimension],
+            local=True,
+            mode="vbench_standard",
+            imaging_quality_preprocessing_mode="longer",
+        )
 
 
 def _read_words_from(path: str) -> None:
