@@ -90,8 +90,9 @@ def test_clean_clips_score_above_spoiled_ones(reward: Reward, fault: str) -> Non
         by_level.append(score_clips(reward, shown, true))
     means = [float(level.mean()) for level in by_level]
     assert means == sorted(means, reverse=True)
-    # The video reward tells noise in 64 x 64 pixels least well (its card: 0.93 at the last step).
-    assert float((by_level[3] < by_level[0]).float().mean()) > 0.8
+    # The one weak pair: the video reward trades noise for shapes and actions (see its card).
+    least = 0.8 if (reward.info.id, fault) == ("mini-video", "noise") else 0.9
+    assert float((by_level[3] < by_level[0]).float().mean()) > least
 
 
 def test_gradient_reaches_the_pixels_of_every_frame(reward: Reward) -> None:

@@ -18,21 +18,18 @@ from torch import Tensor, nn
 
 from turbo_eval.backbones.official.marks import checksum
 from turbo_eval.backbones.official.weights import load_strict, read_state
-from turbo_eval.core.errors import PrerequisiteError, UsageError
+from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.metrics.rewards.base import Reward, RewardInfo
 from turbo_eval.metrics.rewards.files import SOURCES, Source, find
 from turbo_eval.metrics.rewards.naming import to_open_clip, without_constants
 from turbo_eval.metrics.rewards.preprocess import letterbox, squeeze
-from turbo_eval.metrics.rewards.towers import TwoTowers
+from turbo_eval.metrics.rewards.towers import TwoTowers, number_type
 
 PREPARE: Final[Mapping[str, Callable[[Tensor, int], Tensor]]] = MappingProxyType(
     {"hpsv2.1": letterbox, "pickscore": squeeze, "clip": squeeze}
 )
 """Reward -> how its program prepares frames."""
 ARCHITECTURE: Final = "ViT-H-14"
-_DTYPES: Final = MappingProxyType(
-    {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-)
 
 
 def read_weights(path: Path, source: Source) -> dict[str, Tensor]:
@@ -98,9 +95,7 @@ class OpenClipReward(TwoTowers):
         dtype: str = "float32",
     ) -> None:
         super().__init__(device)
-        if dtype not in _DTYPES:
-            raise UsageError(f"unknown dtype {dtype!r}", fix=f"choose one of {', '.join(_DTYPES)}")
-        self._source, self._path, self._dtype = source, path, _DTYPES[dtype]
+        self._source, self._path, self._dtype = source, path, number_type(dtype)
         self._config: Mapping[str, Any] = config or open_clip.get_model_config(ARCHITECTURE)
         self._size = int(self._config["vision_cfg"]["image_size"])
 

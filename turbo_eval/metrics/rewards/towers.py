@@ -3,17 +3,32 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from turbo_eval.core.errors import InputError
+from turbo_eval.core.errors import InputError, UsageError
 from turbo_eval.metrics.rewards.base import RewardInfo, frame_indices
 
 KEPT: Final = 4096
 """Prompts whose features are kept; a prompt comes back once per epoch, and reading it is costly."""
+_DTYPES: Final = MappingProxyType(
+    {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+)
+
+
+def number_type(name: str) -> torch.dtype:
+    """The number type behind the name that a user types.
+
+    Raises:
+        UsageError: It is none of `float32`, `float16` and `bfloat16`.
+    """
+    if name not in _DTYPES:
+        raise UsageError(f"unknown dtype {name!r}", fix=f"choose one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
 
 
 class TwoTowers(ABC):

@@ -7,8 +7,6 @@ window for all frames, ImageNet's normalisation (the judge uses CLIP's), bare co
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -18,14 +16,9 @@ from turbo_eval.backbones.official.marks import checksum
 from turbo_eval.backbones.official.viclip import tokens
 from turbo_eval.backbones.official.viclip_network import Sizes, ViCLIP
 from turbo_eval.backbones.official.weights import find, load_strict, read_state
-from turbo_eval.core.errors import UsageError
 from turbo_eval.metrics.rewards.base import Reward, RewardInfo
 from turbo_eval.metrics.rewards.preprocess import shorter_side, window
-from turbo_eval.metrics.rewards.towers import TwoTowers
-
-_DTYPES: Final = MappingProxyType(
-    {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-)
+from turbo_eval.metrics.rewards.towers import TwoTowers, number_type
 
 
 class ViclipReward(TwoTowers):
@@ -53,9 +46,7 @@ class ViclipReward(TwoTowers):
         dtype: str = "float32",
     ) -> None:
         super().__init__(device)
-        if dtype not in _DTYPES:
-            raise UsageError(f"unknown dtype {dtype!r}", fix=f"choose one of {', '.join(_DTYPES)}")
-        self._path, self._sizes, self._dtype = path, sizes or Sizes(), _DTYPES[dtype]
+        self._path, self._sizes, self._dtype = path, sizes or Sizes(), number_type(dtype)
         self._window: tuple[int, int] | None = None
 
     @cached_property

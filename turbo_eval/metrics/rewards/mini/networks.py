@@ -5,6 +5,7 @@ residual convolutions and attention pooling, clips are seen as pairs of frames w
 mixed, and words pass a recurrent network that reads in both directions.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
@@ -109,7 +110,7 @@ class Reader(nn.Module):
         return cast("Tensor", self.out(torch.cat([mean, most], 1)))
 
 
-class _Matching(nn.Module):
+class _Matching(nn.Module, ABC):
     """What both rewards share: the reader, the way out of the eyes, and the cosine's factor."""
 
     checksum: Tensor
@@ -123,9 +124,9 @@ class _Matching(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.register_buffer("checksum", torch.tensor(words.checksum(known)))
 
+    @abstractmethod
     def pooled(self, pictures: Tensor) -> Tensor:
         """What was seen, [N, seen]."""
-        raise NotImplementedError
 
     def picture(self, pictures: Tensor) -> Tensor:
         """Features [N, WIDTH], not normalised, of pictures or clips in -1..1."""
