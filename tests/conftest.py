@@ -1,10 +1,16 @@
 """What tests of several packages share."""
 
+import signal
 import sysconfig
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 import pytest
+
+# A shell that starts us in the background, or nohup, may hand SIGINT on as ignored; programs that
+# tests start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

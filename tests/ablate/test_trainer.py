@@ -132,7 +132,7 @@ def test_training_hands_settings_and_exit_code_on(
 ) -> None:
     first, _ = trainings(tmp_path, **TWO)
     calls: list[list[str]] = []
-    codes = iter([0, 0, 5])
+    codes = iter([0, 5, 75])
 
     def run_command(argv: list[str], **_: Any) -> int:
         calls.append(argv)
@@ -140,49 +140,81 @@ def test_training_hands_settings_and_exit_code_on(
 
     monkeypatch.setattr(trainer, "run_command", run_command)
     told: list[str] = []
-    trainer.train(first, threads=2, device="cpu", say=told.append)
+    assert trainer.train(first, threads=2, device="cpu", say=told.append)
     words = calls[0]
     assert words[0] == sys.executable
-    assert words[4:6] == ["run", "mini-vcm"]
-    given = {words[i + 1] for i, word in enumerate(words) if word == "--set"}
+    run, exported = json.loads(words[5])
+    assert run[:2] == ["run", "mini-vcm"]
+    given = {run[i + 1] for i, word in enumerate(run) if word == "--set"}
     assert {"seed=7", "lora.rank=4", "track=none"} <= given
-    assert words[words.index("--threads") + 1] == "2"
-    [exported] = json.loads(calls[1][3])
+    assert run[run.index("--threads") + 1] == "2"
     assert exported[:2] == ["export", str(first.run)]
     assert "--name=rank=4" in exported
     assert told == [f"rank=4: trained and exported to {first.student}"]
     with pytest.raises(TrainingFailed, match="'rank=4' failed with exit code 5") as caught:
         trainer.train(first, threads=None, device="cpu", say=told.append)
     assert caught.value.exit_code == 5
+    assert not trainer.train(first, threads=None, device="cpu", say=told.append)
+    assert len(told) == 1
 
 
-def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
-    # The child's program with a trainer that only notes when it ran, and ends when told to.
-    (tmp_path / "fake.py").write_text(
-        "import pathlib, sys, time\n"
-        "def main(argv):\n"
-        "    with open('notes', 'a') as file:\n"
-        "        print('begin', file=file, flush=True)\n"
-        "        while not pathlib.Path('go').exists():\n"
-        "            time.sleep(0.02)\n"
-        "        print('end', file=file)\n"
-        "    sys.exit(3)\n"
-    )
-    program = trainer._LOCKED.replace("turbo_train.cli", "fake")
-    command = [sys.executable, "-c", program, "lock", "run"]
-    children = []
-    for _ in range(2):
-        children.append(subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True))
-        while not (tmp_path / "notes").exists():
+FAKE_TRAINER = """
+import pathlib, sys, time
+def app(args):
+    pass
+def run(app, program, args):
+    with open("notes", "a") as file:
+        print(*args, file=file, flush=True)
+        while args == ["run"] and not pathlib.Path("go").exists():
             time.sleep(0.02)
-    assert children[1].stderr is not None
-    line = children[1].stderr.readline()
-    assert line == "waiting: an earlier process still trains this variant\n"
+    return 3 * (args == ["export"])
+"""
+
+
+def test_a_second_process_leaves_a_variant_to_the_first(tmp_path: Path) -> None:
+    # The child's program with a trainer that only notes when it ran, and ends when told to.
+    (tmp_path / "fake.py").write_text(FAKE_TRAINER)
+    program = trainer._LOCKED.replace("turbo_train.cli", "fake")
+    program = program.replace("from turbo_eval.core import entry", "import fake as entry")
+
+    def start(how: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, "lock", how, '[["run"], ["export"]]']
+        return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+    first = start("skip")
+    while not (tmp_path / "notes").exists():
+        time.sleep(0.02)
+    # One that need not wait goes on with another variant; one that waits says so.
+    assert start("skip").wait() == 75
+    waiting = start("wait")
+    assert waiting.stderr is not None
+    assert waiting.stderr.readline() == "waiting: another process trains this variant\n"
     (tmp_path / "go").touch()
-    for child in children:
-        child.communicate()
-    assert [child.returncode for child in children] == [3, 3]
-    assert (tmp_path / "notes").read_text().split() == ["begin", "end", "begin", "end"]
+    first.communicate()
+    waiting.communicate()
+    # The first one's export failed with 3; the second one trained nothing.
+    assert (first.returncode, waiting.returncode) == (3, 75)
+    assert (tmp_path / "notes").read_text().split() == ["run", "export"]
+
+
+def test_processes_share_the_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainings(tmp_path, **TWO)
+    calls: list[tuple[str, bool]] = []
+
+    def train(training: trainer.Training, *, wait: bool = False, **_: Any) -> bool:
+        calls.append((training.variant.name, wait))
+        if training is made[0] and not wait:
+            return False
+        # The other process has finished the first one when the wait for it ends.
+        export(training)
+        return training is not made[0]
+
+    monkeypatch.setattr(trainer, "train", train)
+    trainer.train_all(made, threads=None, device="cpu", say=print)
+    first, second = (t.variant.name for t in made)
+    assert calls == [(first, False), (second, False), (first, True)]
+    trainer.train_all(made, threads=None, device="cpu", say=print)
+    assert len(calls) == 3
 
 
 def test_costs_come_from_this_folder_or_one_measurement(tmp_path: Path) -> None:

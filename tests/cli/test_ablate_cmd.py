@@ -76,9 +76,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Puts students without networks in place; returns the names of those that were trained."""
     names: list[str] = []
 
-    def train(training: Training, **_: Any) -> None:
+    def train(training: Training, **_: Any) -> bool:
         names.append(training.variant.name)
         export(training)
+        return True
 
     def plans(trainings: list[Training]) -> list[dict[str, Any]]:
         keys = ("trained_parameters", "weights_gib", "optimizer_gib", "activations_gib")
@@ -173,10 +174,10 @@ def test_a_failed_variant_hands_its_code_on_and_keeps_the_others(
 ) -> None:
     good = trainer.train
 
-    def train(training: Training, **how: Any) -> None:
+    def train(training: Training, **how: Any) -> bool:
         if training.variant.name == "rank=8":
             raise TrainingFailed("training of variant 'rank=8' failed", 4)
-        good(training, **how)
+        return good(training, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "train", train)

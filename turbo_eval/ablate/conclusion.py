@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turbo_eval.ablate.results import family_of
-from turbo_eval.ablate.tables import cell_of, title
+from turbo_eval.ablate.tables import cell_of, spread_of, title
 from turbo_eval.report.data import Cell
 from turbo_eval.report.text import number
 
@@ -25,6 +25,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     for base in found["references"]:
         rows = [row for row in found["rows"] if base in row["differences"]]
         told += [_sentence(row, base, len(rows)) for row in rows]
+    told += _trainings(found)
     told += _ranking(found)
     return told
 
@@ -103,6 +104,26 @@ def _side(gap: Cell) -> int:
     if gap.interval is None or gap.interval[0] <= 0 <= gap.interval[1]:
         return 0
     return 1 if gap.interval[0] > 0 else -1
+
+
+def _trainings(found: Mapping[str, Any]) -> list[str]:
+    """What holds over several trainings of two recipes, for the total or else the rewards."""
+    told = []
+    for pair in (found.get("trainings") or {"differences": []})["differences"]:
+        seeds = ", ".join(pair["seeds"])
+        head = f"{pair['name']} against {pair['against']}, trained with seeds {seeds}: "
+        names = [name for name in ("total",) if name in pair["measures"]]
+        names += [name for name in pair["measures"] if family_of(name) == "rewards"]
+        parts = []
+        for name in names:
+            cell = pair["measures"][name]
+            known = cell["low"] is not None
+            same = known and cell["low"] <= 0 <= cell["high"]
+            word = "" if not known else " (within the luck of training)" if same else " (beyond it)"
+            parts.append(f"{title(name).lower()} {spread_of(name, cell, sign=True)}{word}")
+        if parts:
+            told.append(f"{head}{'; '.join(parts)}.")
+    return told
 
 
 def _ranking(found: Mapping[str, Any]) -> Sequence[str]:

@@ -73,8 +73,49 @@ def markdown(found: Mapping[str, Any]) -> str:
             ],
         )
         lines += ["", "Bold: the 95% interval leaves out 0. Star: also after Holm's correction."]
+    lines += _trainings(found, measures)
     lines += ["", *(f"Note: {escaped(text)}." for text in _remarks(found))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _trainings(found: Mapping[str, Any], measures: Sequence[str]) -> list[str]:
+    """The table of recipes that were trained with several seeds; nothing where there is none."""
+    told = found.get("trainings") or {"groups": [], "differences": []}
+    if not told["groups"]:
+        return []
+    body = [
+        [each["name"], ", ".join(each["seeds"])]
+        + [spread_of(m, each["measures"].get(m)) for m in measures]
+        for each in told["groups"]
+    ]
+    body += [
+        [f"{each['name']} - {each['against']}", ", ".join(each["seeds"])]
+        + [spread_of(m, each["measures"].get(m), sign=True) for m in measures]
+        for each in told["differences"]
+    ]
+    head = ["", "Training seeds", *map(title, measures)]
+    return [
+        "",
+        "Over several trainings, mean ± standard deviation; of differences, seed by seed, with the "
+        "95% interval of Student's t over trainings:",
+        "",
+        *_table(head, body),
+    ]
+
+
+def spread_of(measure: str, cell: Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    """`71.20 ± 0.41`, of a difference with its interval; a dash when absent."""
+    if cell is None or cell["mean"] is None:
+        return "-"
+    scale, digits = (1.0, 4) if family_of(measure) == "rewards" else (100.0, 2)
+    text = number(cell["mean"], scale=scale, digits=digits, sign=sign)
+    if cell["sd"] is None:
+        return text
+    text += f" ± {number(cell['sd'], scale=scale, digits=digits)}"
+    if not sign:
+        return text
+    ends = (number(cell[k], scale=scale, digits=digits, sign=True) for k in ("low", "high"))
+    return f"{text} [{', '.join(ends)}]"
 
 
 def table_csv(found: Mapping[str, Any]) -> str:

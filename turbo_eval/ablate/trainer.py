@@ -29,22 +29,29 @@ for args in json.loads(sys.argv[1]):
     if code := entry.run(app, "turbo-train", args):
         sys.exit(code)
 """
-# The child holds the lock, not its parent: when the parent is killed, its child trains on, and the
-# next one waits for it instead of writing into the same folder.
+# The child holds the lock, not its parent: when the parent is killed, its child trains on, and
+# nobody else writes into the same folder.
 _LOCKED = """
-import sys
+import json, sys
 from pathlib import Path
+from turbo_eval.core import entry
 from turbo_eval.core.runs import exclusive
-lock = Path(sys.argv.pop(1))
+lock, wait, calls = Path(sys.argv[1]), sys.argv[2] == "wait", json.loads(sys.argv[3])
 with exclusive(lock, blocking=False) as free:
     if free:
-        from turbo_train.cli import main
-        main(sys.argv[1:])
-print("waiting: an earlier process still trains this variant", file=sys.stderr, flush=True)
-with exclusive(lock):
-    from turbo_train.cli import main
-    main(sys.argv[1:])
+        from turbo_train.cli import app
+        for args in calls:
+            if code := entry.run(app, "turbo-train", args):
+                sys.exit(code)
+        sys.exit()
+if wait:
+    print("waiting: another process trains this variant", file=sys.stderr, flush=True)
+    with exclusive(lock):
+        pass
+sys.exit(75)
 """
+_BUSY = 75
+"""The child's exit code when another process held the lock; EX_TEMPFAIL, none of ours."""
 _NOT_COMPARED = frozenset({"name", "description", "save_every", "keep", "report_every", "track"})
 """Settings of a training run that change no number."""
 
@@ -201,23 +208,55 @@ def is_finished(training: Training) -> bool:
     )
 
 
-def train(training: Training, *, threads: int | None, device: str, say: Say) -> None:
+def train_all(trainings: Sequence[Training], *, threads: int | None, device: str, say: Say) -> None:
+    """Train what is not finished; what another process is training now is left to it.
+
+    Several processes may do this in the same run folder at once, each takes another student.
+
+    Raises:
+        TrainingFailed: The trainer failed; its checkpoints stay.
+        Interrupted: A signal came; its checkpoints stay.
+    """
+    missing = [t for t in trainings if not is_finished(t)]
+    busy = [
+        t
+        for t in missing
+        if not is_finished(t) and not train(t, threads=threads, device=device, say=say)
+    ]
+    for each in busy:
+        # It is not finished when the other process has died; then it is taken over.
+        while not is_finished(each):
+            train(each, threads=threads, device=device, say=say, wait=True)
+
+
+def train(
+    training: Training, *, threads: int | None, device: str, say: Say, wait: bool = False
+) -> bool:
     """Train a student, from its last checkpoint if there is one, and export it.
+
+    Args:
+        training: Which.
+        threads: CPU threads; the trainer's own choice when None.
+        device: The trainer's word for one.
+        say: Told when it is done.
+        wait: Where another process trains it, wait until that has ended.
+
+    Returns:
+        Whether it was trained here; False when another process was doing it.
 
     Raises:
         TrainingFailed: The trainer failed; its checkpoints stay.
         Interrupted: A signal came; its checkpoints stay.
     """
     variant = training.variant
-    words = ["run", variant.config, *_changes(variant), *_how(threads, device)]
+    run = ["run", variant.config, *_changes(variant), *_how(threads, device)]
+    run += ["--run", str(training.run)]
+    export = ["export", str(training.run), f"--name={variant.name}", "--out", str(training.student)]
     lock = training.run.with_name(f"{training.run.name}.lock")
-    code = run_command(
-        [sys.executable, "-c", _LOCKED, str(lock), *words, "--run", str(training.run)]
-    )
-    if not code:
-        words = ["export", str(training.run), f"--name={variant.name}"]
-        words += ["--out", str(training.student)]
-        code = run_command([sys.executable, "-c", _CALLS, json.dumps([words])])
+    how = "wait" if wait else "skip"
+    code = run_command([sys.executable, "-c", _LOCKED, str(lock), how, json.dumps([run, export])])
+    if code == _BUSY:
+        return False
     if code:
         raise TrainingFailed(
             f"training of variant {variant.name!r} failed with exit code {code}",
@@ -226,6 +265,7 @@ def train(training: Training, *, threads: int | None, device: str, say: Say) -> 
             fix="remove the cause and type the same command again; finished variants are kept",
         )
     say(f"{variant.name}: trained and exported to {training.student}")
+    return True
 
 
 @dataclass(frozen=True, slots=True)

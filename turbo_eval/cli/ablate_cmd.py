@@ -11,6 +11,7 @@ import typer
 from turbo_eval.ablate import cost, grid, rewards, spec, trainer
 from turbo_eval.ablate.conclusion import sentences
 from turbo_eval.ablate.grid import Row
+from turbo_eval.ablate.pooled import pool
 from turbo_eval.ablate.results import assemble
 from turbo_eval.ablate.spec import Ablation
 from turbo_eval.ablate.trainer import Training
@@ -80,9 +81,7 @@ def ablate(
         _show_plan(plan, as_json=as_json)
         return
     _tell_plan(plan)
-    for training in trainings:
-        if not trainer.is_finished(training):
-            trainer.train(training, threads=threads, device=_family(where), say=say)
+    trainer.train_all(trainings, threads=threads, device=_family(where), say=say)
     session = start({**_flags(ablation, folder), "models": models, "device": where}, None)
     outcomes = do_stages(session)
     found, path = _results(ablation, table, bases, trainings, session, where, sys.argv)
@@ -368,6 +367,7 @@ def _results(
     )
     calls = _calls(table, trainings)
     found = assemble(ablation, table, labels, summaries, measured, trainings, calls, absent)
+    found["trainings"] = pool(found)
     found["conclusion"] = sentences(found)
     words = ["turbo-eval", *command[1:]]
     return found, write(found, tables.markdown(read(summary)), session.run.path, words)
