@@ -68,6 +68,29 @@ class Sampling(_Part):
     guidance: Guidance | None = None
 
 
+class Claim(_Part):
+    """A sentence that is settled by numbers, written down before they are known.
+
+    Attributes:
+        text: The sentence.
+        row: The row that it is about.
+        against: Rows that it is compared with; the claim must hold against each.
+        measure: `total`, `quality`, `semantic`, a dimension or `reward.NAME`.
+        expect: `higher`, `lower`, `not lower` (the interval stays above minus `margin`), or `fewer`
+            network calls (at least `times` fewer).
+        margin: What still counts as not lower, in the measure's own unit (totals 0..1).
+        times: Factor of `fewer`.
+    """
+
+    text: Annotated[str, Field(min_length=1, max_length=300)]
+    row: Text
+    against: Annotated[list[Text], Field(min_length=1)]
+    measure: Text = "total"
+    expect: Literal["higher", "lower", "not lower", "fewer"] = "higher"
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    times: Annotated[float, Field(gt=0)] = 1.0
+
+
 class Quick(_Part):
     """What `--preset quick` changes; a variant's own settings stay above `set`."""
 
@@ -91,6 +114,7 @@ class Ablation(_Part):
         training_seed: Seed of every training, so that LoRA, data order and noise are shared; a
             variant or a grid may set `seed` itself.
         grid: Setting -> values; every variant is crossed with every combination.
+        claim: Sentences that the numbers settle.
     """
 
     name: Text = "ablation"
@@ -112,6 +136,7 @@ class Ablation(_Part):
     grid: dict[str, list[Any]] = {}
     system: list[System] = []
     sampling: Sampling = Sampling()
+    claim: list[Claim] = []
     quick: Quick | None = None
 
     def preset(self, name: str) -> "Ablation":
@@ -207,6 +232,7 @@ _PARTS: Mapping[str, type[_Part]] = {
     "variant": Variant,
     "system": System,
     "sampling": Sampling,
+    "claim": Claim,
     "quick": Quick,
 }
 

@@ -218,9 +218,9 @@ def _text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return "".join(f"\\{c}" if c in _MARKDOWN else c for c in tidy(text, 200))
+def escaped(text: str, most: int = 200) -> str:
+    """Text that Markdown shows as it is, at most `most` characters of it."""
+    return "".join(f"\\{c}" if c in _MARKDOWN else c for c in tidy(text, most))
 
 
 def _tex(text: str) -> str:

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_eval.ablate import tables
+from turbo_eval.ablate import claims, tables
 from turbo_eval.ablate.figure import figure
 from turbo_eval.core.progress import clock
 from turbo_eval.core.store import write_json_atomic, write_text_atomic
 
 FOLDER = "ablation"
 TABLE = "table.md"
+_LONG = 4000
+"""Characters of a sentence: it names every dimension that differs."""
 
 
 def write(found: Mapping[str, Any], dimensions: str, run: Path, command: Sequence[str]) -> Path:
@@ -42,7 +44,7 @@ def write(found: Mapping[str, Any], dimensions: str, run: Path, command: Sequenc
 
 def page(found: Mapping[str, Any], table: str, dimensions: str, command: Sequence[str]) -> str:
     """The page in Markdown: what was asked, what the numbers say, tables, training, command."""
-    told = "\n".join(f"- {tables.escaped(text)}" for text in found["conclusion"])
+    told = "\n".join(f"- {tables.escaped(text, _LONG)}" for text in found["conclusion"])
     parts = [
         f"# Ablation {tables.escaped(found['name'])}",
         found["description"],
@@ -50,6 +52,7 @@ def page(found: Mapping[str, Any], table: str, dimensions: str, command: Sequenc
         "Each sentence follows from a paired difference and its 95% interval; nothing else was "
         "weighed. With many dimensions, about one in twenty differs by chance.",
         told,
+        _claims(found),
         "![Values with 95% intervals](figure.svg)",
         "## Table",
         table,
@@ -63,6 +66,22 @@ def page(found: Mapping[str, Any], table: str, dimensions: str, command: Sequenc
         "[ablation.json](ablation.json); clips are in [the report](../report/index.html).",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _claims(found: Mapping[str, Any]) -> str:
+    judged = found.get("claims") or []
+    if not judged:
+        return ""
+    head = (
+        "## Claims\n\nThey stand in the ablation's file. A claim holds "
+        "where the 95% interval of the paired difference lies on its side of 0, is contradicted "
+        "where it lies on the other, and is not decided else."
+    )
+    return (
+        head
+        + "\n\n"
+        + "\n".join(f"1. {tables.escaped(text, _LONG)}" for text in claims.lines(judged))
+    )
 
 
 def _training(found: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turbo_eval.ablate import cost, grid, rewards, spec, trainer
+from turbo_eval.ablate import claims, cost, grid, rewards, spec, trainer
 from turbo_eval.ablate.conclusion import sentences
 from turbo_eval.ablate.grid import Row
 from turbo_eval.ablate.pooled import pool
@@ -67,6 +67,7 @@ def ablate(
     students = grid.variants(ablation, change or ())
     table = grid.rows(ablation, students)
     bases = grid.references(ablation, table)
+    more = tuple(name for name in claims.compared(ablation, table) if name not in bases)
     where = pick_device(device or "auto")
     folder = run_folder or _folder(ablation, preset, students)
     trainings = trainer.resolve(students, folder)
@@ -84,12 +85,12 @@ def ablate(
     trainer.train_all(trainings, threads=threads, device=_family(where), say=say)
     session = start({**_flags(ablation, folder), "models": models, "device": where}, None)
     outcomes = do_stages(session)
-    found, path = _results(ablation, table, bases, trainings, session, where, sys.argv)
+    found, path = _results(ablation, table, bases, more, trainings, session, where, sys.argv)
     if as_json:
         print_json(found)
         say(f"Table: {path}")
     else:
-        for line in found["conclusion"]:
+        for line in (*found["conclusion"], *claims.lines(found["claims"])):
             say(line)
         print(path)
     finish(session, outcomes)
@@ -106,7 +107,8 @@ def _list(*, as_json: bool) -> None:
 def _folder(ablation: Ablation, preset: str, students: Sequence[grid.Variant]) -> Path:
     """A folder for exactly this ablation, so that other settings get another one."""
     asked = [[v.name, v.config, dict(v.settings)] for v in students]
-    key = content_key("ablate", ablation.model_dump(mode="json"), asked)[:8]
+    # A claim changes no number.
+    key = content_key("ablate", ablation.model_dump(mode="json", exclude={"claim"}), asked)[:8]
     quick = "-quick" if preset == "quick" else ""
     return Path("runs") / f"ablate-{safe_name(ablation.name)}{quick}-{key}"
 
@@ -335,6 +337,7 @@ def _results(
     ablation: Ablation,
     table: Sequence[Row],
     bases: Sequence[str],
+    more: Sequence[str],
     trainings: Sequence[Training],
     session: Session,
     device: str,
@@ -350,7 +353,7 @@ def _results(
     ordered = _ordered(table, bases)
     labels = {r.name: s.label for r, s in zip(ordered, session.sources, strict=True)}
     summaries = {bases[0]: summary}
-    for base in bases[1:]:
+    for base in (*bases[1:], *more):
         summaries[base] = summarize(
             session.run, weights_dir=session.config.weights_dir, baseline=labels[base]
         ).to_json()
@@ -361,13 +364,15 @@ def _results(
         scored,
         videos,
         list(labels.values()),
-        [labels[base] for base in bases],
+        [labels[base] for base in (*bases, *more)],
         [prompt.id for prompt in session.prompts],
         seeds=session.config.seeds,
     )
     calls = _calls(table, trainings)
     found = assemble(ablation, table, labels, summaries, measured, trainings, calls, absent)
+    found["references"] = list(bases)
     found["trainings"] = pool(found)
+    found["claims"] = claims.judge(ablation.claim, found)
     found["conclusion"] = sentences(found)
     words = ["turbo-eval", *command[1:]]
     return found, write(found, tables.markdown(read(summary)), session.run.path, words)
