@@ -13,7 +13,7 @@ from turbo_eval.metrics import rewards
 from turbo_eval.metrics.rewards import load as load_reward
 from turbo_eval.metrics.rewards import load_mix, parse_mix
 
-OURS = {"clip", "hpsv2.1", "mini-image", "mini-video", "pickscore", "viclip"}
+OURS = {"clip", "hpsv2.1", "internvideo2", "mini-image", "mini-video", "pickscore", "viclip"}
 
 
 def test_names() -> None:

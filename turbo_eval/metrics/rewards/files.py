@@ -1,4 +1,4 @@
-"""The weights of the CLIP-like rewards: names, places and terms. No tensor library is imported.
+"""The weights of the rewards: names, places and terms. No tensor library is imported.
 
 Nothing is downloaded. A file is looked for below the folder that the user named, below
 `TURBO_EVAL_WEIGHTS_DIR`, and among the files that the hub client keeps on this machine.
@@ -23,24 +23,28 @@ class Source:
         files: Names that its weights may have below a folder of weights; the first is the best.
         hub: Repository on the hub that holds them.
         hub_files: Names of the files there, in the same formats.
-        naming: Names of the tensors: as open_clip or as transformers writes them.
+        naming: Whose names the tensors have: open_clip's, transformers', or the network's own.
         wrapper: Key of the dictionary that holds the state; empty when the file is the state.
         megabytes: About how large the file is (10^6 bytes).
         licence: Who says what.
         page: Where people find the weights and their terms.
         description: One sentence.
+        low: Lower end of the range of a score.
+        high: Upper end.
     """
 
     id: str
     files: tuple[str, ...]
     hub: str
     hub_files: tuple[str, ...]
-    naming: Literal["open_clip", "transformers"]
+    naming: Literal["open_clip", "transformers", "own"] = "own"
     wrapper: str = ""
     megabytes: float
     licence: str
     page: str
     description: str
+    low: float = -1.0
+    high: float = 1.0
 
 
 _HUB = "https://huggingface.co"
@@ -91,7 +95,43 @@ SOURCES: Final = MappingProxyType(
         )
     }
 )
-"""Reward -> its weights."""
+"""CLIP-like reward -> its weights."""
+
+INTERNVIDEO2: Final = Source(
+    id="internvideo2",
+    files=("InternVideo2-stage2_1b-224p-f4.pt",),
+    hub="OpenGVLab/InternVideo2-Stage2_1B-224p-f4",
+    hub_files=("InternVideo2-stage2_1b-224p-f4.pt",),
+    wrapper="module",
+    megabytes=2800,
+    licence="Apache-2.0; access to the file is asked for on the page",
+    page=f"{_HUB}/OpenGVLab/InternVideo2-Stage2_1B-224p-f4",
+    description="InternVideo2 score of a clip (stage 2, 1B, 8 frames, arXiv 2403.15377).",
+)
+BERT_LARGE: Final = Source(
+    id=INTERNVIDEO2.id,
+    # Both BERTs have the same word pieces, and two of the judges read the smaller one's.
+    files=("bert-large-uncased/vocab.txt", "bert-base-uncased/vocab.txt"),
+    hub="google-bert/bert-large-uncased",
+    hub_files=("vocab.txt",),
+    megabytes=0.23,
+    licence="Apache-2.0",
+    page=f"{_HUB}/google-bert/bert-large-uncased",
+    description="The word pieces that InternVideo2 reads.",
+)
+
+IMAGEREWARD: Final = Source(
+    id="imagereward",
+    files=("ImageReward.pt",),
+    hub="THUDM/ImageReward",
+    hub_files=("ImageReward.pt",),
+    megabytes=1790,
+    licence="Apache-2.0",
+    page=f"{_HUB}/THUDM/ImageReward",
+    description="ImageReward of a frame, r -> min(r, 2) - 2 (BLIP ViT-L/16, arXiv 2304.05977).",
+    low=float("-inf"),
+    high=0.0,
+)
 
 
 def locate(source: Source, weights_dir: Path | None = None) -> Path | None:
@@ -133,7 +173,11 @@ def find(source: Source, weights_dir: Path | None = None) -> Path:
         raise PrerequisiteError(
             f"no weights {source.files[0]} of the reward {source.id!r}",
             why=f"searched {', '.join(map(str, searched))} and the hub's cache",
-            fix=f"get {source.hub_files[0]} ({source.megabytes / 1000:.1f} GB) from {source.page} "
+            fix=f"get {source.hub_files[0]} ({_size(source.megabytes)}) from {source.page} "
             f"and put it at {searched[0] / source.files[0]}",
         )
     return path
+
+
+def _size(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 100 else f"{megabytes:g} MB"

@@ -33,6 +33,8 @@ for _name in ("mini-image", "mini-video"):
 for _name in ("hpsv2.1", "pickscore", "clip"):
     REGISTRY.add(_name, "turbo_eval.metrics.rewards.open_clip_towers:load", extra="rewards")
 REGISTRY.add("viclip", "turbo_eval.metrics.rewards.viclip:load", extra="rewards")
+REGISTRY.add("imagereward", "turbo_eval.metrics.rewards.imagereward:load", extra="rewards")
+REGISTRY.add("internvideo2", "turbo_eval.metrics.rewards.internvideo2:load", extra="rewards")
 
 
 def reward_names() -> list[str]:

@@ -17,15 +17,12 @@ from turbo_eval.backbones.official.viclip import tokens
 from turbo_eval.backbones.official.viclip_network import Sizes, ViCLIP
 from turbo_eval.backbones.official.weights import find, load_strict, read_state
 from turbo_eval.metrics.rewards.base import Reward, RewardInfo
-from turbo_eval.metrics.rewards.preprocess import shorter_side, window
-from turbo_eval.metrics.rewards.towers import TwoTowers, number_type
+from turbo_eval.metrics.rewards.towers import number_type
+from turbo_eval.metrics.rewards.windowed import ThroughWindow
 
 
-class ViclipReward(TwoTowers):
-    """ViCLIP's two towers (see `Reward`).
-
-    A metric looks through the window in the middle. Training draws the window, once for all frames
-    of all clips of a call, as the authors' program does; see `draw_window`.
+class ViclipReward(ThroughWindow):
+    """ViCLIP's two towers (see `Reward` and `ThroughWindow`).
 
     Args:
         path: The official checkpoint; read at the first score.
@@ -47,7 +44,6 @@ class ViclipReward(TwoTowers):
     ) -> None:
         super().__init__(device)
         self._path, self._sizes, self._dtype = path, sizes or Sizes(), number_type(dtype)
-        self._window: tuple[int, int] | None = None
 
     @cached_property
     def info(self) -> RewardInfo:
@@ -61,6 +57,11 @@ class ViclipReward(TwoTowers):
             licence=file_of("viclip").licence,
             description="ViCLIP score of a clip (ViT-L/14, 8 frames, arXiv 2307.06942).",
         )
+
+    @property
+    def side(self) -> int:
+        """Height and width of the window in pixels."""
+        return self._sizes.size
 
     @cached_property
     def network(self) -> ViCLIP:
@@ -76,41 +77,6 @@ class ViclipReward(TwoTowers):
             state = read_state(self._path, wrapper=file_of("viclip").wrapper)
             load_strict(network, state, self._path.name)
             return network.requires_grad_(False).eval().to(self.device, self._dtype)
-
-    def room(self, height: int, width: int) -> tuple[int, int]:
-        """How far the window can move down and to the right in frames of a size, in pixels."""
-        size = self._sizes.size
-        high, wide = shorter_side(height, width, size)
-        return high - size, wide - size
-
-    def draw_window(self, height: int, width: int, generator: torch.Generator) -> tuple[int, int]:
-        """A random window for frames of a size: its top, drawn first, and its left."""
-        down, right = self.room(height, width)
-        top = int(torch.randint(0, down + 1, (1,), generator=generator))
-        return top, int(torch.randint(0, right + 1, (1,), generator=generator))
-
-    def preprocess(self, frames: Tensor) -> Tensor:
-        """Prepare frames as the authors' program does; the window in the middle, unless drawn."""
-        down, right = self.room(*frames.shape[-2:])
-        middle = (round(down / 2), round(right / 2))
-        return window(frames, self._window or middle, self._sizes.size)
-
-    def score_through(self, frames: Tensor, prompts: Sequence[str], at: tuple[int, int]) -> Tensor:
-        """`score` through a window of one's own.
-
-        Args:
-            frames: float [B, F, 3, H, W] in 0..1.
-            prompts: B prompts.
-            at: Top and left of the window, inside the `room`.
-
-        Raises:
-            InputError: As `score`, or the window does not lie inside the frames.
-        """
-        self._window = at
-        try:
-            return self.score(frames, prompts)
-        finally:
-            self._window = None
 
     def _see(self, prepared: Tensor) -> Tensor:
         features: Tensor = self.network.vision_encoder(prepared.to(self._dtype))
