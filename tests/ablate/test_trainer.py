@@ -12,7 +12,8 @@ import pytest
 
 from tests.ablate.students import PRINT, export
 from turbo_eval.ablate import cost, grid, spec, trainer
-from turbo_eval.ablate.trainer import Speed, Training, TrainingFailed
+from turbo_eval.ablate.speed import Speed, progress_of
+from turbo_eval.ablate.trainer import Training, TrainingFailed
 from turbo_eval.core.errors import ConfigError
 
 
@@ -263,4 +264,4 @@ def test_half_a_training_costs_the_other_half(tmp_path: Path) -> None:
     # Another rank is another cost.
     assert first.cost_key != second.cost_key
     shutil.rmtree(first.run)
-    assert trainer.progress_of(first) is None
+    assert progress_of(first) is None

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turbo_eval.ablate import trainer
 from turbo_eval.ablate.grid import Row
-from turbo_eval.ablate.trainer import Speed, Training
+from turbo_eval.ablate.speed import Speed, progress_of
+from turbo_eval.ablate.trainer import Training
 from turbo_eval.core.errors import TurboError
 from turbo_eval.models.load import load, student_folder
 from turbo_eval.models.protocol import Sampler
@@ -65,7 +65,7 @@ def training_costs(
     known: dict[tuple[Any, ...], tuple[float | None, str]] = {}
     done: dict[str, int] = {}
     for each in trainings:
-        record = trainer.progress_of(each)
+        record = progress_of(each)
         if record is not None and record[0]:
             steps, seconds = record
             done[each.variant.name] = steps

@@ -7,7 +7,6 @@ read from what it prints and from the manifests that it writes.
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from turbo_eval.models.student import MANIFEST, read_manifest
 from turbo_eval.models.systems import find_system, system_fingerprint
 
 # Several commands in one process, because starting one takes seconds.
-_CALLS = """
+CALLS = """
 import json, sys
 from turbo_eval.core import entry
 from turbo_train.cli import app
@@ -119,7 +118,7 @@ def resolve(students: Sequence[Variant], folder: Path) -> tuple[Training, ...]:
         TrainingFailed: It refuses a setting; it has said which and why.
         ConfigError: Two students are the same.
     """
-    calls = [["show", v.config, *_changes(v), "--json"] for v in students]
+    calls = [["show", v.config, *changes(v), "--json"] for v in students]
     found = ask(calls, lambda: "the trainer refuses a variant's settings")
     trainings = tuple(
         Training(v, settings, folder / "train" / v.folder, folder / "students" / v.folder)
@@ -145,7 +144,7 @@ def plans(trainings: Iterable[Training]) -> list[dict[str, Any]]:
         TrainingFailed: It refuses one.
     """
     calls = [
-        ["run", t.variant.config, *_changes(t.variant), "--dry-run", "--json"] for t in trainings
+        ["run", t.variant.config, *changes(t.variant), "--dry-run", "--json"] for t in trainings
     ]
     return ask(calls, lambda: "the trainer cannot plan a variant") if calls else []
 
@@ -161,7 +160,7 @@ def ask(calls: Sequence[Sequence[str]], what: Callable[[], str]) -> list[dict[st
         TrainingFailed: A command failed.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        code = run_command([sys.executable, "-c", _CALLS, json.dumps(calls)], stdout=out)
+        code = run_command([sys.executable, "-c", CALLS, json.dumps(calls)], stdout=out)
         if code:
             raise TrainingFailed(
                 what(), code, why="see its own line above", fix="mend the ablation's settings"
@@ -249,12 +248,14 @@ def train(
         Interrupted: A signal came; its checkpoints stay.
     """
     variant = training.variant
-    run = ["run", variant.config, *_changes(variant), *_how(threads, device)]
+    run = ["run", variant.config, *changes(variant), *how(threads, device)]
     run += ["--run", str(training.run)]
     export = ["export", str(training.run), f"--name={variant.name}", "--out", str(training.student)]
     lock = training.run.with_name(f"{training.run.name}.lock")
-    how = "wait" if wait else "skip"
-    code = run_command([sys.executable, "-c", _LOCKED, str(lock), how, json.dumps([run, export])])
+    patience = "wait" if wait else "skip"
+    code = run_command(
+        [sys.executable, "-c", _LOCKED, str(lock), patience, json.dumps([run, export])]
+    )
     if code == _BUSY:
         return False
     if code:
@@ -268,58 +269,8 @@ def train(
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast a training is: seconds a step, and seconds before its first step."""
-
-    step: float
-    start: float
-
-
-def probe(training: Training, *, threads: int | None, device: str) -> Speed:
-    """Train two steps of a variant in a folder of its own and measure them.
-
-    Raises:
-        TrainingFailed: The trainer failed.
-    """
-    few = ["steps=2", "save_every=2", f"data.pool={training.settings['batch_size']}"]
-    if training.settings["data"]["kind"] != "mini":
-        few.pop()
-    variant = training.variant
-    with tempfile.TemporaryDirectory(prefix="turbo-eval-probe-") as folder:
-        words = ["run", variant.config, *_changes(variant)]
-        words += [word for text in few for word in ("--set", text)]
-        words += [*_how(threads, device), "--run", f"{folder}/run", "--json"]
-        begun = time.monotonic()
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-            code = run_command([sys.executable, "-c", _CALLS, json.dumps([words])], stdout=out)
-        whole = time.monotonic() - begun
-        if code:
-            raise TrainingFailed(
-                f"two steps of variant {variant.name!r} failed with exit code {code}",
-                code,
-                why="see the trainer's own line above",
-                fix="remove the cause; --no-measure leaves these steps out",
-            )
-        state = json.loads(Path(folder, "run", "checkpoint-000002", "state.json").read_text())
-    seconds = float(state["seconds"])
-    return Speed(seconds / 2, max(0.0, whole - seconds))
-
-
-def progress_of(training: Training) -> tuple[int, float] | None:
-    """Steps done and the seconds they took, by the student or the newest checkpoint; or None."""
-    manifest = _json(training.student / MANIFEST)
-    if manifest:
-        record = manifest["training"]
-        return int(record["steps"]), float(record["seconds"])
-    for path in sorted(training.run.glob("checkpoint-*/state.json"), reverse=True):
-        state = _json(path)
-        if state and state.get("step"):
-            return int(state["step"]), float(state["seconds"])
-    return None
-
-
-def _changes(variant: Variant) -> list[str]:
+def changes(variant: Variant) -> list[str]:
+    """The variant's settings as the trainer's options, with what is usual here in front."""
     # TensorBoard is an extra (losses go to log.jsonl in any case), and checkpoints of many students
     # fill a disk.
     usual = {"track": "none", "keep": "2"}
@@ -327,7 +278,8 @@ def _changes(variant: Variant) -> list[str]:
     return [word for text in (*told, *variant.changes) for word in ("--set", text)]
 
 
-def _how(threads: int | None, device: str) -> list[str]:
+def how(threads: int | None, device: str) -> list[str]:
+    """The trainer's options for the place of the work."""
     return ["--device", device, *(["--threads", str(threads)] if threads else [])]
 
 
@@ -346,7 +298,7 @@ def _compared(settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 def _operational(run: Path) -> dict[str, Any]:
     """The number format of a run, which its manifest does not tell; empty when it is gone."""
-    return {k: v for k, v in _json(run / "train.json").items() if k == "accelerator"}
+    return {k: v for k, v in read_object(run / "train.json").items() if k == "accelerator"}
 
 
 def _fingerprint(teacher: str) -> str:
@@ -358,7 +310,8 @@ def _fingerprint(teacher: str) -> str:
         ) from None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty when there is none that can be read."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

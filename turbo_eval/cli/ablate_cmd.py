@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from turbo_eval.ablate import claims, cost, grid, rewards, spec, trainer
+from turbo_eval.ablate import claims, grid, rewards, spec, trainer
 from turbo_eval.ablate.conclusion import sentences
 from turbo_eval.ablate.grid import Row
 from turbo_eval.ablate.pooled import pool
@@ -17,12 +16,19 @@ from turbo_eval.ablate.spec import Ablation
 from turbo_eval.ablate.trainer import Training
 from turbo_eval.ablate.write import write
 from turbo_eval.cli import options as o
+from turbo_eval.cli.ablate_plan import (
+    count_prompts,
+    family,
+    make_plan,
+    network_calls_of,
+    show_plan,
+    tell_plan,
+)
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.session import Session, finish, say, start
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import do_stages, summarize_run, write_page
 from turbo_eval.core.hashing import content_key
-from turbo_eval.core.progress import clock
 from turbo_eval.core.runs import safe_name
 
 Name = Annotated[
@@ -74,15 +80,15 @@ def ablate(
     models = _models(table, bases, trainings)
     _check_evaluation(ablation, models, folder)
     finished = {t.variant.name: trainer.is_finished(t) for t in trainings}
-    plan = _plan(
+    plan = make_plan(
         ablation, table, trainings, finished, threads=threads, device=where, measure=measure
     )
     plan = {"name": ablation.name, "preset": preset, "run": str(folder), **plan}
     if dry_run:
-        _show_plan(plan, as_json=as_json)
+        show_plan(plan, as_json=as_json)
         return
-    _tell_plan(plan)
-    trainer.train_all(trainings, threads=threads, device=_family(where), say=say)
+    tell_plan(plan)
+    trainer.train_all(trainings, threads=threads, device=family(where), say=say)
     session = start({**_flags(ablation, folder), "models": models, "device": where}, None)
     outcomes = do_stages(session)
     found, path = _results(ablation, table, bases, more, trainings, session, where, sys.argv)
@@ -111,11 +117,6 @@ def _folder(ablation: Ablation, preset: str, students: Sequence[grid.Variant]) -
     key = content_key("ablate", ablation.model_dump(mode="json", exclude={"claim"}), asked)[:8]
     quick = "-quick" if preset == "quick" else ""
     return Path("runs") / f"ablate-{safe_name(ablation.name)}{quick}-{key}"
-
-
-def _family(device: str) -> str:
-    """The trainer's word for a device; it spreads over several by `accelerate launch`."""
-    return device.partition(":")[0]
 
 
 def _flags(ablation: Ablation, folder: Path) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def _check_evaluation(
         config = config.model_copy(update={"dimensions": named})
     for name in ablation.show:
         dimension(name)
-    _prompts(ablation)
+    count_prompts(ablation)
     load_judges(config.judges)
     rewards.open_rewards(ablation.rewards)
     systems = [ModelConfig(name=name) for name in {s.model: None for s in ablation.system}]
@@ -161,156 +162,6 @@ def _check_evaluation(
     run = RunFolder(folder)
     if run.exists():
         run.check(config.identity())
-
-
-def _prompts(ablation: Ablation) -> int:
-    """How many prompts the evaluation has."""
-    from turbo_eval.prompts import load
-
-    suite = load(ablation.suite).select(
-        dimensions=ablation.dimensions, ids=ablation.prompts, limit=ablation.limit
-    )
-    return len(suite)
-
-
-def _plan(
-    ablation: Ablation,
-    table: Sequence[Row],
-    trainings: Sequence[Training],
-    finished: Mapping[str, bool],
-    *,
-    threads: int | None,
-    device: str,
-    measure: bool,
-) -> dict[str, Any]:
-    """What is going to be trained, sampled and scored, and what that will cost."""
-    facts = trainer.plans(trainings)
-    missing = [t for t in trainings if not finished[t.variant.name]]
-
-    def probe(training: Training) -> trainer.Speed:
-        say(f"measuring two steps of {training.variant.name} (--no-measure leaves them out)")
-        return trainer.probe(training, threads=threads, device=_family(device))
-
-    training = cost.training_costs(trainings, finished, measure=probe if measure else None)
-    calls = _calls(table, trainings)
-    prompts = _prompts(ablation)
-    second = None
-    if measure and missing:
-        model = next((row.model for row in table if not row.variant), None)
-        teacher = str(trainings[0].settings["teacher"])
-        second = cost.second_of_a_call(model or teacher, device)
-    drawing = cost.drawing_costs(table, calls, prompts * ablation.seeds, second)
-    return {
-        "training": [
-            {
-                **asdict(each),
-                "config": told.variant.config,
-                "settings": dict(told.variant.settings),
-                "rewards": told.rewards,
-                "clips": told.clips,
-                "trained_parameters": fact["trained_parameters"],
-                "memory_gib": round(
-                    sum(fact[k] for k in ("weights_gib", "optimizer_gib", "activations_gib")), 2
-                ),
-            }
-            for each, told, fact in zip(training, trainings, facts, strict=True)
-        ],
-        "sampling": [asdict(each) for each in drawing],
-        "scoring": {
-            "suite": ablation.suite,
-            "prompts": prompts,
-            "seeds": ablation.seeds,
-            "judges": ablation.judges,
-            "dimensions": ablation.dimensions,
-            "rewards": ablation.rewards,
-        },
-        "training_seconds": cost.total(training),
-        "sampling_seconds": cost.total(drawing),
-        "not_counted": cost.NOT_COUNTED,
-    }
-
-
-def _calls(table: Sequence[Row], trainings: Sequence[Training]) -> dict[str, int]:
-    settings = {t.variant.name: t.settings for t in trainings}
-    return {
-        row.name: cost.network_calls(
-            row, settings[row.variant.name] if row.variant else None, row.guidance
-        )
-        for row in table
-    }
-
-
-def _show_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(plan)
-        return
-    print_table(
-        ["student", "configuration", "steps", "left", "clips", "rewards", "GiB", "estimate"],
-        [
-            [
-                each["name"],
-                each["config"],
-                each["steps"],
-                each["left"],
-                each["clips"],
-                ", ".join(f"{k} x {v:g}" for k, v in each["rewards"].items()),
-                each["memory_gib"],
-                "" if each["seconds"] is None else clock(each["seconds"]),
-            ]
-            for each in plan["training"]
-        ],
-    )
-    print_table(
-        ["row", "videos", "network calls each", "estimate"],
-        [
-            [
-                each["name"],
-                each["videos"],
-                each["calls"],
-                "" if each["seconds"] is None else clock(each["seconds"]),
-            ]
-            for each in plan["sampling"]
-        ],
-    )
-    for line in _plan_lines(plan):
-        say(line)
-
-
-def _tell_plan(plan: Mapping[str, Any]) -> None:
-    """The plan as lines on stderr, before anything runs."""
-    for each in plan["training"]:
-        state = "finished" if not each["left"] else f"{each['left']} of {each['steps']} steps left"
-        names = ", ".join(f"{k} x {v:g}" for k, v in each["rewards"].items()) or "no reward"
-        say(f"train  {each['name']}: {each['config']}, {names}, {state}{_about(each)}")
-    for each in plan["sampling"]:
-        say(
-            f"sample {each['name']}: {each['videos']} videos of {each['calls']} calls{_about(each)}"
-        )
-    for line in _plan_lines(plan):
-        say(line)
-
-
-def _about(each: Mapping[str, Any]) -> str:
-    return f", about {clock(each['seconds'])}" if each["seconds"] else ""
-
-
-def _plan_lines(plan: Mapping[str, Any]) -> list[str]:
-    told = plan["scoring"]
-    models = ", ".join(told["rewards"]) or "none"
-    lines = [
-        f"score  suite {told['suite']}, {told['prompts']} prompts, {told['seeds']} videos each, "
-        f"judges {told['judges']}, reward models {models}",
-        f"Run folder: {plan['run']}",
-    ]
-    bases = dict.fromkeys(each["basis"] for each in plan["training"] if each["left"])
-    lines += [f"Estimate of training from: {basis}" for basis in bases]
-    seconds = [plan["training_seconds"], plan["sampling_seconds"]]
-    shown = ["not known" if s is None else clock(s) for s in seconds]
-    lines.append(
-        f"Estimate: training {shown[0]}, drawing at most {shown[1]}; not counted: "
-        f"{plan['not_counted']}"
-    )
-    return lines
 
 
 def _models(
@@ -368,7 +219,7 @@ def _results(
         [prompt.id for prompt in session.prompts],
         seeds=session.config.seeds,
     )
-    calls = _calls(table, trainings)
+    calls = network_calls_of(table, trainings)
     found = assemble(ablation, table, labels, summaries, measured, trainings, calls, absent)
     found["references"] = list(bases)
     found["trainings"] = pool(found)
