@@ -31,6 +31,49 @@ def number_type(name: str) -> torch.dtype:
     return _DTYPES[name]
 
 
+def check_given(info: RewardInfo, frames: Tensor, prompts: Sequence[str]) -> None:
+    """Check what a reward is asked to score.
+
+    Args:
+        info: The reward's facts.
+        frames: As `Reward.score` takes them.
+        prompts: One for each frame or clip.
+
+    Raises:
+        InputError: Frames of another form, or another number of prompts.
+    """
+    wanted, sides = ("[B, 3, H, W]", 4) if info.kind == "image" else ("[B, F, 3, H, W]", 5)
+    if frames.ndim != sides or frames.shape[-3] != 3 or not frames.is_floating_point():
+        raise InputError(
+            f"reward {info.id!r} cannot look at {frames.dtype} {list(frames.shape)}",
+            why=f"it takes floats in 0..1, {wanted}",
+        )
+    if isinstance(prompts, str) or len(prompts) != len(frames):
+        given = "one string" if isinstance(prompts, str) else f"{len(prompts)} prompts"
+        raise InputError(
+            f"reward {info.id!r} was given {given} for {len(frames)} {info.kind}s",
+            fix="give one prompt for each",
+        )
+
+
+def check_scores(info: RewardInfo, frames: Tensor, scores: Tensor) -> Tensor:
+    """Return the scores [B] of frames.
+
+    Raises:
+        InputError: Some are no numbers; says whether the frames are at fault.
+    """
+    if not bool(torch.isfinite(scores).all()):
+        broken = int((~torch.isfinite(scores)).sum())
+        raise InputError(
+            f"reward {info.id!r} gave {broken} scores of {len(scores)} that are no numbers",
+            why="the frames hold NaN or infinity"
+            if not bool(torch.isfinite(frames).all())
+            else "its network overflowed or its weights are damaged",
+            fix="lower the learning rate, or run the reward in float32",
+        )
+    return scores
+
+
 class TwoTowers(ABC):
     """A `Reward` by two frozen towers.
 
@@ -63,18 +106,9 @@ class TwoTowers(ABC):
 
     def score(self, frames: Tensor, prompts: Sequence[str]) -> Tensor:
         """Cosine of frames or clips and their prompts, without any factor; see `Reward`."""
-        self._check(frames, prompts)
+        check_given(self.info, frames, prompts)
         score = (self.look(frames) * self.read(prompts)).sum(-1)
-        if not bool(torch.isfinite(score).all()):
-            broken = int((~torch.isfinite(score)).sum())
-            raise InputError(
-                f"reward {self.info.id!r} gave {broken} scores of {len(score)} that are no numbers",
-                why="the frames hold NaN or infinity"
-                if not bool(torch.isfinite(frames).all())
-                else "its network overflowed or its weights are damaged",
-                fix="lower the learning rate, or run the reward in float32",
-            )
-        return score
+        return check_scores(self.info, frames, score)
 
     def look(self, frames: Tensor) -> Tensor:
         """Unit features float32 [B, D] of frames or clips as `score` takes them."""
@@ -86,22 +120,6 @@ class TwoTowers(ABC):
             prepared = self.preprocess(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
         # In float32, also under autocast: a cosine in half precision has three digits.
         return F.normalize(self._see(prepared).float(), dim=-1)
-
-    def _check(self, frames: Tensor, prompts: Sequence[str]) -> None:
-        wanted = "[B, 3, H, W]" if self.info.kind == "image" else "[B, F, 3, H, W]"
-        sides = 4 if self.info.kind == "image" else 5
-        if frames.ndim != sides or frames.shape[-3] != 3 or not frames.is_floating_point():
-            raise InputError(
-                f"reward {self.info.id!r} cannot look at {frames.dtype} {list(frames.shape)}",
-                why=f"it takes floats in 0..1, {wanted}",
-            )
-        if isinstance(prompts, str) or len(prompts) != len(frames):
-            given = "one string" if isinstance(prompts, str) else f"{len(prompts)} prompts"
-            kind = self.info.kind
-            raise InputError(
-                f"reward {self.info.id!r} was given {given} for {len(frames)} {kind}s",
-                fix="give one prompt for each",
-            )
 
     def read(self, prompts: Sequence[str]) -> Tensor:
         """Unit features float32 [B, D] of prompts; each distinct one is read once."""
