@@ -7,6 +7,7 @@ import pytest
 from turbo_eval.ablate import grid, spec
 from turbo_eval.core.errors import ConfigError, TurboError, UsageError
 from turbo_eval.prompts.dimensions import DIMENSIONS
+from turbo_train import config
 
 
 @pytest.mark.parametrize("name", spec.names())
@@ -36,6 +37,44 @@ def test_reward_mix_is_the_papers_table() -> None:
         ("T2V-Turbo", 4),
     ]
     assert grid.references(ablation, table) == ("VCM", "Teacher")
+
+
+@pytest.mark.parametrize(
+    ("name", "mixes"),
+    [
+        (
+            "image-rm",
+            {
+                "HPSv2.1": "hpsv2.1=2",
+                "PickScore": "pickscore=2",
+                "ImageReward": "imagereward=2",
+                "CLIP score": "clip=2",
+            },
+        ),
+        (
+            "video-rm",
+            {
+                "HPSv2.1": "hpsv2.1=2",
+                "ViCLIP": "viclip=3",
+                "InternVideo2": "internvideo2=3",
+                "HPSv2.1 + ViCLIP": "hpsv2.1=2,viclip=3",
+                "HPSv2.1 + InternVideo2": "hpsv2.1=2,internvideo2=3",
+            },
+        ),
+    ],
+)
+def test_students_of_the_real_ablations_have_the_papers_rewards(
+    name: str, mixes: dict[str, str]
+) -> None:
+    ablation, found = spec.load(name), {}
+    for variant in grid.variants(ablation):
+        rewards = config.load(variant.config, variant.changes).rewards
+        scales = {**rewards.image, **rewards.video}
+        found[variant.name] = ",".join(f"{reward}={scale:g}" for reward, scale in scales.items())
+    assert {row: mix for row, mix in found.items() if mix} == mixes
+    # Each of them is a measure too.
+    used = {part.partition("=")[0] for mix in mixes.values() for part in mix.split(",")}
+    assert used == set(ablation.rewards)
 
 
 def test_quick_changes_the_base_and_stays_below_variants() -> None:

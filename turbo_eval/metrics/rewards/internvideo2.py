@@ -23,7 +23,10 @@ from turbo_eval.metrics.rewards.towers import number_type
 from turbo_eval.metrics.rewards.windowed import ThroughWindow
 
 FRAMES: Final = 8
-"""Of a clip; the authors' program takes 4, as the network was trained, or 8, its default."""
+"""Of a clip that has as many; of a shorter one as many as the network was trained with, 4.
+
+T2V-Turbo looks at 8, T2V-Turbo-v2 decodes 4.
+"""
 
 
 def tokens(prompts: Sequence[str], words: WordPieces, length: int) -> tuple[Tensor, Tensor]:
@@ -51,7 +54,6 @@ class InternVideo2Reward(ThroughWindow):
         path: The official checkpoint; read at the first score.
         vocabulary: BERT's `vocab.txt`.
         sizes: Of the network; the official ones when None.
-        frames: Of a clip that are looked at.
         device: Where the network runs.
         dtype: `float32`, `float16` or `bfloat16`; the authors' program takes `float16`.
 
@@ -65,12 +67,11 @@ class InternVideo2Reward(ThroughWindow):
         vocabulary: Path,
         *,
         sizes: Sizes | None = None,
-        frames: int = FRAMES,
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
         super().__init__(device)
-        self._path, self._vocabulary, self._frames = path, vocabulary, frames
+        self._path, self._vocabulary = path, vocabulary
         self._sizes, self._dtype = sizes or Sizes(), number_type(dtype)
 
     @cached_property
@@ -80,7 +81,7 @@ class InternVideo2Reward(ThroughWindow):
             id=INTERNVIDEO2.id,
             kind="video",
             size=self._sizes.size,
-            frames=self._frames,
+            frames=FRAMES,
             weights={path.name: checksum(path) for path in (self._path, self._vocabulary)},
             licence=INTERNVIDEO2.licence,
             description=INTERNVIDEO2.description,
@@ -110,6 +111,9 @@ class InternVideo2Reward(ThroughWindow):
     @cached_property
     def _words(self) -> WordPieces:
         return read_words(self._vocabulary)
+
+    def _frames_of(self, length: int) -> int:
+        return FRAMES if length >= FRAMES else self._sizes.trained
 
     def _see(self, prepared: Tensor) -> Tensor:
         return self.network.encode_video(prepared.to(self._dtype))

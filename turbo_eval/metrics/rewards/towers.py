@@ -116,10 +116,16 @@ class TwoTowers(ABC):
         if self.info.frames is None:
             prepared = self.preprocess(frames)
         else:
-            chosen = frames[:, frame_indices(frames.shape[1], self.info.frames)]
+            count = self._frames_of(frames.shape[1])
+            chosen = frames[:, frame_indices(frames.shape[1], count)]
             prepared = self.preprocess(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
         # In float32, also under autocast: a cosine in half precision has three digits.
         return F.normalize(self._see(prepared).float(), dim=-1)
+
+    def _frames_of(self, length: int) -> int:  # noqa: ARG002 (some networks take several counts)
+        """How many frames of a clip of `length` a video reward looks at."""
+        assert self.info.frames is not None
+        return self.info.frames
 
     def read(self, prompts: Sequence[str]) -> Tensor:
         """Unit features float32 [B, D] of prompts; each distinct one is read once."""
