@@ -143,16 +143,15 @@ def _shapes(
     there: Sequence[tuple[str, str, Path]], problems: list[dict[str, str]]
 ) -> dict[Path, Shape]:
     """Decode every video; what cannot be decoded becomes a problem."""
-    from turbo_eval.video.read import decode
+    from turbo_eval.video.apart import shape_apart
 
     found: dict[Path, Shape] = {}
     for label, text, path in there:
         try:
-            clip = decode(path)
+            frames, height, width, _ = shape_apart(path)
         except InputError as error:
             problems.append(_problem(label, text, str(error), "undecodable"))
         else:
-            frames, height, width, _ = clip.frames.shape
             found[path] = (label, frames, width, height)
     return found
 
@@ -181,12 +180,12 @@ def _odd_shapes(
 
 
 def _long(there: Sequence[tuple[str, str, Path]]) -> Iterator[str]:
-    from turbo_eval.video.read import probe
+    from turbo_eval.video.apart import probe_apart
 
     long = []
     for _, _, path in there:
         try:
-            seconds = probe(path).seconds or 0.0
+            seconds = probe_apart(path).seconds or 0.0
         except InputError:
             # Told already as undecodable.
             continue

@@ -14,6 +14,7 @@ from turbo_eval.features.cache import read_header, save_features
 from turbo_eval.features.plan import FeatureItem, FeaturePlan, feature_row
 from turbo_eval.launch.local import reason_of
 from turbo_eval.launch.stop import graceful_stop
+from turbo_eval.video.apart import decode_apart
 from turbo_eval.video.clip import Clip
 from turbo_eval.video.read import decode
 
@@ -107,8 +108,11 @@ def _look(
 
 
 def _decode(item: FeatureItem, run: RunFolder) -> Clip | InputError:
+    path = run.resolve(item.video.path)
     try:
-        clip = decode(run.resolve(item.video.path))
+        # Files of others may crash the decoder; those inside the run folder we have written.
+        ours = path.is_relative_to(run.path)
+        clip = decode(path) if ours else decode_apart(path)
     except InputError as error:
         return error
     if clip.content_hash != item.video.content_hash:

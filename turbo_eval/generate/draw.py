@@ -23,9 +23,9 @@ from turbo_eval.launch.batches import with_batch_halving
 from turbo_eval.launch.local import reason_of
 from turbo_eval.models.protocol import Frames, Sampler, TextToVideo
 from turbo_eval.prompts.rewritten import spoken
+from turbo_eval.video.apart import probe_apart
 from turbo_eval.video.clip import check_frames
 from turbo_eval.video.encode import encode
-from turbo_eval.video.read import probe
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,8 @@ def draw(
 def register(item: VideoItem, run: RunFolder) -> VideoRow:
     """Make the row of an existing video; its frames are decoded once, by the features stage."""
     try:
-        info = probe(item.path)
+        # Files of others may crash the decoder.
+        info = probe_apart(item.path)
         content = blake_file(item.path)
     except (InputError, OSError) as error:
         return _row(item, run, None, (0, 0, 0), 0.0, reason=one_line(str(error)))

@@ -6,6 +6,7 @@ silence: what matches no prompt, what is there twice, and what is missing, is re
 """
 
 import csv
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -124,7 +125,7 @@ class FolderVideos:
                         why=f"none of its {len(files)} files ends in {', '.join(sorted(SUFFIXES))}",
                         fix="name the folder that the clips lie in",
                     )
-                return cls(name, tuple((file.resolve(), file.stem, None) for file in files), False)
+                return cls(name, tuple((_whole(file), file.stem, None) for file in files), False)
             if path.is_file():
                 return cls(name, tuple(_read_list(path)), True)
         except UnicodeDecodeError as error:
@@ -156,7 +157,7 @@ class FolderVideos:
                 name keep what their name says.
         """
         keys = {_file_key(name): text for name, text in files.items()}
-        root = Path(self.name.removeprefix(PREFIX)).expanduser().resolve()
+        root = _whole(Path(self.name.removeprefix(PREFIX)).expanduser())
         given: list[tuple[Path, str, int | None]] = []
         others: list[tuple[Path, str, int | None]] = []
         for entry in self.entries:
@@ -298,7 +299,12 @@ def _read_list(path: Path) -> Iterator[tuple[Path, str, int | None]]:
                     fix="correct it",
                 )
             # Joining keeps an absolute path as it is.
-            yield (path.parent / where).resolve(), text, int(index) if index else None
+            yield _whole(path.parent / where), text, int(index) if index else None
+
+
+def _whole(path: Path) -> Path:
+    """The absolute path without `..`; a link keeps its own name, which says what the video is."""
+    return Path(os.path.abspath(path))
 
 
 def _clashes(prompts: Iterable[Prompt], served: set[str]) -> tuple[tuple[str, ...], ...]:

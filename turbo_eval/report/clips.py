@@ -142,14 +142,14 @@ def _copy_one(source: Path, target: Path) -> bool:
     # PyAV and NumPy load only when there is a clip to copy.
     import numpy as np
 
+    from turbo_eval.video.apart import decode_apart, probe_apart
     from turbo_eval.video.encode import encode
-    from turbo_eval.video.read import decode, probe
 
     try:
-        if source.suffix.lower() == ".mp4" and probe(source).codec in _PLAYABLE:
+        if source.suffix.lower() == ".mp4" and probe_apart(source).codec in _PLAYABLE:
             write_bytes_atomic(target, source.read_bytes())
             return True
-        clip = decode(source)
+        clip = decode_apart(source)
     except InputError:
         return False  # the page says that this clip cannot be shown
     except OSError as error:
