@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turbo_eval.cli import clip_options as c
 from turbo_eval.cli import options as o
 from turbo_eval.cli.session import Session, finish, say, stage_plans, start
 from turbo_eval.cli.show import print_json
@@ -29,6 +30,9 @@ def run(
     model: o.Model = None,
     steps: o.Steps = None,
     guidance: o.Guidance = None,
+    size: c.Size = None,
+    fps: c.Fps = None,
+    negative: c.Negative = None,
     seeds: o.Seeds = None,
     allow_fewer: o.AllowFewer = None,
     seed_base: o.SeedBase = None,
@@ -61,6 +65,9 @@ def run(
         model=model,
         steps=steps,
         guidance=guidance,
+        size=size,
+        fps=fps,
+        negative=negative,
         seeds=seeds,
         allow_fewer=allow_fewer,
         seed_base=seed_base,
@@ -87,6 +94,9 @@ def plan(
     model: o.Model = None,
     steps: o.Steps = None,
     guidance: o.Guidance = None,
+    size: c.Size = None,
+    fps: c.Fps = None,
+    negative: c.Negative = None,
     seeds: o.Seeds = None,
     allow_fewer: o.AllowFewer = None,
     dimensions: o.Dimensions = None,
@@ -109,6 +119,9 @@ def plan(
         model=model,
         steps=steps,
         guidance=guidance,
+        size=size,
+        fps=fps,
+        negative=negative,
         seeds=seeds,
         allow_fewer=allow_fewer,
         dimensions=dimensions,

@@ -10,6 +10,7 @@ from typing import Any
 
 from turbo_eval.analyze.summarize import SUITE_FILE, read_json, read_prompts
 from turbo_eval.backbones import Judges, load_judges
+from turbo_eval.cli.clip_options import take_settings, with_settings
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
 from turbo_eval.cli.protocol import named_sources, with_protocol
@@ -293,11 +294,13 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
 
 def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, Mapping[str, str]]:
     steps, guidance = typed.pop("steps", None), typed.pop("guidance", None)
+    settings = take_settings(typed)
     resolved = resolve(typed, file=file)
     config = resolved.config
     updates: dict[str, Any] = {}
-    if steps is not None or guidance is not None:
+    if steps is not None or guidance is not None or settings:
         entries = with_defaults([m.model_dump() for m in config.models], steps, guidance)
+        entries = with_settings(entries, settings)
         updates["models"] = [ModelConfig.model_validate(entry) for entry in entries]
     if config.dimensions is not None:
         updates["dimensions"] = [dimension(name) for name in config.dimensions]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from turbo_eval.cli import clip_options as c
 from turbo_eval.cli import options as o
 from turbo_eval.cli.session import (
     Session,
@@ -25,6 +26,9 @@ def generate(
     model: o.Model = None,
     steps: o.Steps = None,
     guidance: o.Guidance = None,
+    size: c.Size = None,
+    fps: c.Fps = None,
+    negative: c.Negative = None,
     seeds: o.Seeds = None,
     allow_fewer: o.AllowFewer = None,
     seed_base: o.SeedBase = None,
@@ -55,6 +59,9 @@ def generate(
         model=model,
         steps=steps,
         guidance=guidance,
+        size=size,
+        fps=fps,
+        negative=negative,
         seeds=seeds,
         allow_fewer=allow_fewer,
         seed_base=seed_base,

@@ -35,6 +35,11 @@ TIMEOUT: Final = 3600.0
 """Seconds that a program may take for one clip; the first one includes its start."""
 
 
+def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all programs take the same)
+    """The settings of a program."""
+    return SETTINGS
+
+
 def open_command(
     name: str, values: dict[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> "CommandTextToVideo":

@@ -58,6 +58,11 @@ _NOT_CONTENT: Final = ("motion_adapter", "lora", "offload")
 and offloading changes where a clip is drawn, not what it is."""
 
 
+def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all classes take the same)
+    """The settings of a pipeline."""
+    return SETTINGS
+
+
 def open_diffusers(
     name: str, values: dict[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> "DiffusersTextToVideo":

@@ -9,12 +9,15 @@ add systems by the entry-point group `turbo_eval.models` or by `TURBO_EVAL_PLUGI
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from turbo_eval.config import ModelConfig
 from turbo_eval.core.errors import UsageError
+from turbo_eval.core.hashing import content_key
 from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
@@ -22,6 +25,9 @@ from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
 from turbo_eval.models.real_systems import real_names
 from turbo_eval.models.settings import split_settings
 from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
+
+_LONGEST: Final = 100
+"""Characters of a model's label."""
 
 
 class Factory(Protocol):
@@ -45,7 +51,10 @@ class Factory(Protocol):
 
 
 class Opener(Protocol):
-    """Makes a system that may have settings; cheap, reads no weights."""
+    """Makes a system that may have settings; cheap, reads no weights.
+
+    A function `known_settings(name) -> tuple[str, ...]` in the same module may tell which.
+    """
 
     def __call__(
         self,
@@ -130,11 +139,44 @@ def load(
     return factory(name, weights_dir=weights_dir, device=device, dtype=dtype)
 
 
+def known_settings(name_or_path: str) -> tuple[str, ...] | None:
+    """The settings that may follow a name; none for students and videos that exist already.
+
+    Args:
+        name_or_path: As in `load`; its own settings do not matter.
+
+    Returns:
+        None when only the system itself can tell.
+
+    Raises:
+        UsageError: No such name.
+    """
+    load_plugins()
+    if name_or_path.startswith(PREFIX) or student_folder(name_or_path) is not None:
+        return ()
+    bare, _ = split_settings(name_or_path)
+    family = bare.partition(":")[0]
+    opener: object
+    if ":" in bare and family in FAMILIES:
+        opener = FAMILIES.get(family)
+    else:
+        factory = REGISTRY.get(bare)
+        if "values" not in inspect.signature(factory).parameters:
+            return ()
+        opener, bare = factory, REGISTRY.resolve(bare)
+    tell = getattr(sys.modules.get(getattr(opener, "__module__", "")), "known_settings", None)
+    return tuple(tell(bare)) if tell else None
+
+
 def student_folder(name_or_path: str) -> Path | None:
     """The folder of a student, when a path (of the folder or of its manifest) is given."""
     path = Path(name_or_path)
     folder = path.parent if path.name == MANIFEST else path
-    return folder if (folder / MANIFEST).is_file() else None
+    # A name with a long setting can be no path at all.
+    with suppress(OSError, ValueError):
+        if (folder / MANIFEST).is_file():
+            return folder
+    return None
 
 
 def open_source(
@@ -214,6 +256,9 @@ def labels(configs: Iterable[ModelConfig]) -> list[str]:
         elif config.name.partition(":")[0] in FAMILIES:
             text = config.label.replace(config.name, _family_label(config.name))
         safe = re.sub(r"[^\w.@+-]+", "_", text).strip("._") or "model"
+        if len(safe) > _LONGEST:
+            # A negative prompt can be longer than the name of a folder may be.
+            safe = f"{safe[: _LONGEST - 9].rstrip('._-')}-{content_key('label', text)[:8]}"
         candidate, number = safe, 2
         while candidate in found:
             candidate, number = f"{safe}-{number}", number + 1

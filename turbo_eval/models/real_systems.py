@@ -50,6 +50,13 @@ def facts_without_weights(name: str) -> dict[str, Any] | None:
     }
 
 
+def known_settings(name: str) -> tuple[str, ...]:
+    """The settings of a published system; none of students that are trained here."""
+    from turbo_eval.models.latent_system import COMMON, OWN
+
+    return () if name in TRAINED_HERE else (*COMMON, *OWN[SYSTEMS[name].kind])
+
+
 def open_real(
     name: str, values: dict[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> TextToVideo:
