@@ -25,8 +25,10 @@ from turbo_eval.core.runs import RunFolder
 from turbo_eval.generate.plan import FLICKER, videos_of
 from turbo_eval.metrics.base import FIXED_SUFFIX
 from turbo_eval.metrics.normalise import DIMENSIONS, VBENCH, NormalisationTable
+from turbo_eval.metrics.rewards.base import PREFIX
 from turbo_eval.models.load import labels
 from turbo_eval.score.plan import current_videos, metrics_for
+from turbo_eval.score.rewards import rewards_of, with_rewards
 from turbo_eval.score.static import KEPT, first_static
 
 SUITE_FILE = "suite.json"
@@ -57,7 +59,13 @@ def summarize(
     """
     config = restore(run.config(), {}, source=run.path / "run.toml")
     prompts = read_prompts(run)
-    judges = load_judges(config.judges, weights_dir=weights_dir, compat=config.compat)
+    config = config.model_copy(update={"rewards": rewards_of(config, run)})
+    judges = with_rewards(
+        load_judges(config.judges, weights_dir=weights_dir, compat=config.compat),
+        config.rewards,
+        run,
+        weights_dir=weights_dir,
+    )
     table = normalisation_of(judges)
     wanted = {prompt.id: videos_of(prompt, config) for prompt in prompts}
     videos = current_videos(run, prompts, wanted)
@@ -67,7 +75,8 @@ def summarize(
     base = models[0] if models and baseline is None else baseline
     metrics = _served(prompts, config)
     slots = {(v.model, v.video_id): (v.prompt_id, v.seed_index) for v in videos}
-    rows = [row for row in run.scores.read() if row["judges"] == judges.key]
+    keys = judges.keys
+    rows = [row for row in run.scores.read() if row["judges"] in keys]
     if config.static_filter:
         rows = list(first_static(rows, slots))
     cells = collect(rows, slots, {name: version for name, (version, _) in metrics.items()})
@@ -133,7 +142,11 @@ def _served(prompts: Iterable[Prompt], config: RunConfig) -> Served:
     found: dict[str, tuple[int, list[str]]] = {}
     for prompt in prompts:
         for metric in metrics_for(
-            prompt, config.dimensions, compat=config.compat, static_filter=config.static_filter
+            prompt,
+            config.dimensions,
+            compat=config.compat,
+            static_filter=config.static_filter,
+            rewards=config.rewards,
         ):
             found.setdefault(metric.info.id, (metric.info.version, []))[1].append(prompt.id)
     names = _dimensions(found)
@@ -284,10 +297,12 @@ def _partial(
             "VBench's"
         )
     for model, table in summaries.items():
-        short = {name: cell for name, cell in table.items() if cell.n < cell.of}
+        # Rewards are no part of a total, so what they lack makes none partial.
+        counted = {name: cell for name, cell in table.items() if not name.startswith(PREFIX)}
+        short = {name: cell for name, cell in counted.items() if cell.n < cell.of}
         if short:
             gaps = sum(cell.of - cell.n for cell in short.values())
-            of = sum(cell.of for cell in table.values())
+            of = sum(cell.of for cell in counted.values())
             reasons.append(f"{model}: {gaps} of {of} scores are missing ({len(short)} dimensions)")
     return reasons
 
@@ -324,6 +339,7 @@ def _settings(
         "static_filter": config.static_filter,
         "rewritten": str(config.rewritten) if config.rewritten else None,
         "dimensions": config.dimensions,
+        "rewards": config.rewards,
         "selection": config.prompts,
         "limit": config.limit,
         "judges": {

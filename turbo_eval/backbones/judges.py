@@ -4,7 +4,7 @@ Third parties add sets by the entry-point group `turbo_eval.judges` or by `TURBO
 (turbo_eval.core.plugins); what they register is a function with the signature of `JudgesFactory`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
@@ -27,25 +27,54 @@ class Judges:
         normalisation: JSON file with the (min, max, weight) of each dimension that belongs to
             these judges; None for VBench's own table, which only its own networks may use.
         description: One sentence.
+        beside: Role -> backbone of parts that are no part of the set, such as rewards: each has a
+            key of its own, so that none comes or goes at the others' cost.
+        infos: Role -> facts, of the set and of what stands beside it.
     """
 
     name: str
     parts: Mapping[str, Backbone]
     normalisation: Path | None = None
     description: str = ""
+    beside: Mapping[str, Backbone] = field(default_factory=dict)
     infos: Mapping[str, BackboneInfo] = field(init=False)
 
     def __post_init__(self) -> None:
         # In the order of ROLES, so that every run looks at a clip in the same order.
         infos = {role: self.parts[role].info for role in ROLES if role in self.parts}
-        infos |= {role: part.info for role, part in self.parts.items() if role not in infos}
+        others = {**self.parts, **self.beside}
+        infos |= {role: part.info for role, part in others.items() if role not in infos}
         object.__setattr__(self, "infos", infos)
 
     @property
     def key(self) -> str:
         """Name and content key: scores of other weights or versions never mix with these."""
-        facts = sorted([role, i.id, i.version, i.weights] for role, i in self.infos.items())
+        facts = sorted(
+            [role, i.id, i.version, i.weights]
+            for role, i in self.infos.items()
+            if role not in self.beside
+        )
         return f"{self.name}@{content_key('judges', facts)}"
+
+    def key_of(self, roles: Iterable[str]) -> str:
+        """Key of scores that are made of some roles' features.
+
+        Args:
+            roles: Of one metric, which reads parts of the set or one that stands beside it.
+
+        Returns:
+            The set's key, or that of the part beside it.
+        """
+        for role in roles:
+            if role in self.beside:
+                info = self.infos[role]
+                return f"{info.id}@{content_key('judge', role, info.version, info.weights)}"
+        return self.key
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The set's key and those of what stands beside it."""
+        return frozenset([self.key, *(self.key_of([role]) for role in self.beside)])
 
 
 class JudgesFactory(Protocol):
@@ -121,13 +150,14 @@ def require(judges: Judges, role: str) -> Backbone:
     Raises:
         UsageError: The set does not fill the part.
     """
-    if role not in judges.parts:
+    backbone = {**judges.beside, **judges.parts}.get(role)
+    if backbone is None:
         raise UsageError(
             f"judges {judges.name!r} have no {role}",
             why=f"they fill {', '.join(judges.infos)}",
             fix="choose other --judges, or --dimensions that do without it",
         )
-    return judges.parts[role]
+    return backbone
 
 
 def mini_judges(*, device: str = "cpu", weights_dir: Path | None = None) -> Judges:  # noqa: ARG001

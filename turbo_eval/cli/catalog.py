@@ -93,11 +93,9 @@ def _suite(name: str) -> Facts:
 
 
 def _metric_names() -> list[str]:
-    from turbo_eval.metrics.normalise import DIMENSIONS
-    from turbo_eval.metrics.registry import registry
+    from turbo_eval.metrics.registry import metric_names
 
-    ours = [f"vbench.{dimension}" for dimension in DIMENSIONS]
-    return ours + [name for name in registry.names() if name not in ours]
+    return metric_names()
 
 
 def _metric(name: str) -> Facts:

@@ -53,7 +53,12 @@ Export = Annotated[
 ]
 SeedBase = Annotated[int | None, typer.Option(help="First seed.", min=0)]
 Dimensions = Annotated[
-    list[str] | None, typer.Option(help="Only these dimensions; commas or repeated.")
+    list[str] | None,
+    typer.Option(help="Only these dimensions, or reward.NAME; commas or repeated."),
+]
+Rewards = Annotated[
+    list[str] | None,
+    typer.Option(help="Reward models that score beside the judges; commas or repeated."),
 ]
 Prompts = Annotated[
     list[str] | None, typer.Option(help="Only these prompts: ids, or patterns on the text (*, ?).")
@@ -94,6 +99,7 @@ def flags(
     steps: int | None = None,
     guidance: float | None = None,
     dimensions: Sequence[str] | None = None,
+    rewards: Sequence[str] | None = None,
     batch_size: str | None = None,
     **others: Any,
 ) -> dict[str, Any]:
@@ -104,6 +110,7 @@ def flags(
         steps: Steps of every model that names none itself.
         guidance: Guidance of every model that names none itself.
         dimensions: Dimensions, each with or without commas.
+        rewards: Rewards, each with or without commas.
         batch_size: A number or `auto`.
         **others: Settings that need no translation; None means not typed.
 
@@ -114,8 +121,9 @@ def flags(
     if model:
         found["models"] = [parse_model(text) for text in model]
     if dimensions:
-        parts = [part.strip() for text in dimensions for part in text.split(",")]
-        found["dimensions"] = [part for part in parts if part]
+        found["dimensions"] = listed(dimensions)
+    if rewards:
+        found["rewards"] = listed(rewards)
     if batch_size is not None:
         found["batch_size"] = _batch(batch_size)
     if steps is not None:
@@ -123,6 +131,12 @@ def flags(
     if guidance is not None:
         found["guidance"] = guidance
     return found
+
+
+def listed(texts: Sequence[str]) -> list[str]:
+    """The names in options that may be repeated and may hold commas."""
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    return [part for part in parts if part]
 
 
 def with_defaults(

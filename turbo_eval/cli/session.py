@@ -32,6 +32,7 @@ from turbo_eval.features.plan import seconds_of
 from turbo_eval.generate import Source, VideoPlan, open_sources, plan_videos
 from turbo_eval.generate.plan import FLICKER, videos_of
 from turbo_eval.metrics.base import Metric
+from turbo_eval.metrics.rewards.base import PREFIX
 from turbo_eval.prompts import Suite, load
 from turbo_eval.prompts.dimensions import dimension
 from turbo_eval.prompts.formats import parse
@@ -39,6 +40,13 @@ from turbo_eval.prompts.rewritten import with_rewritten
 from turbo_eval.prompts.vbench import find_info
 from turbo_eval.score import ScorePlan, current_videos, plan_scores
 from turbo_eval.score.plan import metrics_for
+from turbo_eval.score.rewards import (
+    asked,
+    keep_rewards,
+    reward_name,
+    rewards_of,
+    with_rewards,
+)
 from turbo_eval.score.static import KEPT, Key, filtered_metrics
 
 
@@ -115,7 +123,11 @@ class Session:
         """The metrics of a prompt in this run."""
         config = self.config
         return metrics_for(
-            prompt, config.dimensions, compat=config.compat, static_filter=config.static_filter
+            prompt,
+            config.dimensions,
+            compat=config.compat,
+            static_filter=config.static_filter,
+            rewards=config.rewards,
         )
 
     def _metrics_by_video(
@@ -136,7 +148,7 @@ class Session:
     def judges_on_device(self) -> Judges:
         """The judges on the device that was asked for; only called when there is work."""
         device = pick_device(self.config.device)
-        return self.judges if device == "cpu" else _judges(self.config, device)
+        return self.judges if device == "cpu" else _judges(self.config, self.run, device=device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +171,8 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
         dry_run: Make nothing.
 
     Raises:
-        UsageError: Unknown suite, model, dimension or judges, or no model at all.
+        UsageError: Unknown suite, model, dimension, reward or judges, or no model at all.
+        PrerequisiteError: The weights of a reward are missing.
         ConfigError: The folder belongs to another configuration.
     """
     config, origins = _settings(dict(typed), file)
@@ -175,16 +188,18 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     config = with_protocol(config, origins, suite, sources)
     if config.rewritten is not None:
         suite = with_rewritten(suite, config.rewritten, _originals(suite))
-    suite = suite.select(dimensions=config.dimensions, ids=config.prompts, limit=config.limit)
+    named = [name for name in config.dimensions or () if not name.startswith(PREFIX)]
+    suite = suite.select(dimensions=named or None, ids=config.prompts, limit=config.limit)
     for note in suite.notes:
         say(f"Note: {note}")
-    judges = _judges(config)
     if origins["run"] == "default":
         key = content_key("run", config.identity(), suite.checksum)[:8]
         config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
     run = RunFolder(config.run)
+    config, judges = _judged(config, run)
     if not dry_run:
         run.create_or_open(config.identity())
+        keep_rewards(run, judges)
     elif run.exists():
         run.check(config.identity())
     if run.exists():
@@ -192,15 +207,18 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     return Session(config, suite.prompts, sources, judges, run)
 
 
-def reopen(path: Path, **operational: Any) -> Session:
+def reopen(path: Path, *, dry_run: bool = False, **operational: Any) -> Session:
     """Open a run folder that was started before, with its own settings.
 
     Args:
         path: The run folder.
-        **operational: Settings that may differ between two starts, such as the device.
+        dry_run: Write nothing into it.
+        **operational: Settings that may differ between two starts, such as the device; rewards
+            are added to those that the folder has.
 
     Raises:
-        PrerequisiteError: There is no run in the folder.
+        PrerequisiteError: There is no run in the folder, or the weights of a reward are missing.
+        UsageError: No such reward.
         ConfigError: Its settings are damaged.
         InputError: Its prompts are missing.
     """
@@ -219,7 +237,10 @@ def reopen(path: Path, **operational: Any) -> Session:
             fix="type the `turbo-eval run` command that started it again",
         )
     files = read_json(run.path / SUITE_FILE).get("files", {})
-    return Session(config, prompts, named_sources(_open(config), files), _judges(config), run)
+    config, judges = _judged(config, run)
+    if operational.get("rewards") and not dry_run:
+        keep_rewards(run, judges)
+    return Session(config, prompts, named_sources(_open(config), files), judges, run)
 
 
 def stage_plans(session: Session) -> list[StagePlan]:
@@ -303,7 +324,10 @@ def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, Mapp
         entries = with_settings(entries, settings)
         updates["models"] = [ModelConfig.model_validate(entry) for entry in entries]
     if config.dimensions is not None:
-        updates["dimensions"] = [dimension(name) for name in config.dimensions]
+        updates["dimensions"] = [
+            f"{PREFIX}{reward_name(name)}" if name.startswith(PREFIX) else dimension(name)
+            for name in config.dimensions
+        ]
     return config.model_copy(update=updates), resolved.origins
 
 
@@ -318,9 +342,29 @@ def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
     )
 
 
-def _judges(config: RunConfig, device: str = "cpu") -> Judges:
-    return load_judges(
-        config.judges, device=device, weights_dir=config.weights_dir, compat=config.compat
+def _judged(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Judges]:
+    """The settings with all rewards of the run, and its judges with them."""
+    needed = asked(config)
+    config = config.model_copy(update={"rewards": rewards_of(config, run)})
+    return config, _judges(config, run, needed=needed)
+
+
+def _judges(
+    config: RunConfig, run: RunFolder, *, device: str = "cpu", needed: Sequence[str] = ()
+) -> Judges:
+    judges = load_judges(
+        config.judges,
+        device=device,
+        weights_dir=config.weights_dir,
+        compat=config.compat,
+    )
+    return with_rewards(
+        judges,
+        config.rewards,
+        run,
+        needed=needed,
+        weights_dir=config.weights_dir,
+        device=device,
     )
 
 

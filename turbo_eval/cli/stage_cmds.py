@@ -33,6 +33,7 @@ def generate(
     allow_fewer: o.AllowFewer = None,
     seed_base: o.SeedBase = None,
     dimensions: o.Dimensions = None,
+    rewards: o.Rewards = None,
     prompts: o.Prompts = None,
     limit: o.Limit = None,
     rewritten: o.Rewritten = None,
@@ -66,6 +67,7 @@ def generate(
         allow_fewer=allow_fewer,
         seed_base=seed_base,
         dimensions=dimensions,
+        rewards=rewards,
         prompts=prompts,
         limit=limit,
         rewritten=rewritten,
@@ -86,6 +88,7 @@ def generate(
 
 def features(
     run_folder: o.ExistingRun,
+    rewards: o.Rewards = None,
     device: o.Device = None,
     dry_run: o.DryRun = False,
     as_json: o.AsJson = False,
@@ -94,21 +97,27 @@ def features(
 
     Example: turbo-eval features --run runs/mine
     """
-    _stage(reopen(run_folder, device=device), "features", dry_run=dry_run, as_json=as_json)
+    session = reopen(run_folder, device=device, rewards=o.listed(rewards or ()), dry_run=dry_run)
+    _stage(session, "features", dry_run=dry_run, as_json=as_json)
 
 
 def score(
     run_folder: o.ExistingRun,
+    rewards: o.Rewards = None,
     export: o.Export = None,
+    device: o.Device = None,
     dry_run: o.DryRun = False,
     as_json: o.AsJson = False,
 ) -> None:
-    """Compute the missing scores of a run from its features.
+    """Compute the missing scores of a run from its features; with --rewards, look for them first.
 
-    Example: turbo-eval score --run runs/mine --export vbench:results
+    Example: turbo-eval score --run runs/mine --rewards mini-image
     """
     target = o.export_target(export)
-    _stage(reopen(run_folder), "score", dry_run=dry_run, as_json=as_json, export=target)
+    named = o.listed(rewards or ())
+    session = reopen(run_folder, device=device, rewards=named, dry_run=dry_run)
+    stages = ["features", "score"] if named else ["score"]
+    _stage(session, *stages, dry_run=dry_run, as_json=as_json, export=target)
 
 
 def summarize(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
@@ -124,17 +133,18 @@ def summarize(run_folder: o.ExistingRun, as_json: o.AsJson = False) -> None:
 
 
 def _stage(
-    session: Session, stage: str, *, dry_run: bool, as_json: bool, export: Path | None = None
+    session: Session, *stages: str, dry_run: bool, as_json: bool, export: Path | None = None
 ) -> None:
     if dry_run:
-        plans = [plan for plan in stage_plans(session) if plan.stage == stage]
+        plans = [plan for plan in stage_plans(session) if plan.stage in stages]
         print_plan(session, plans, as_json=as_json)
         return
-    outcomes = do_stages(session, [stage])
+    outcomes = do_stages(session, stages)
     if export is not None:
         export_run(session, export)
     if as_json:
-        print_json(outcomes[0])
+        # The stage that the command is named after; what others did before it is told on stderr.
+        print_json(outcomes[-1])
     else:
         print(session.run.path)
     finish(session, outcomes)

@@ -220,8 +220,9 @@ def write_page(session: Session, summary: Mapping[str, Any], out: Path | None = 
     from turbo_eval.score import current_videos
 
     values: dict[tuple[str, str], dict[str, float | None]] = {}
+    keys = session.judges.keys
     for row in session.run.scores.read():
-        if row["judges"] == session.judges.key:
+        if row["judges"] in keys:
             values.setdefault((row["model"], row["video_id"]), {})[row["metric"]] = row["value"]
     texts = session.by_id
     clips = [
@@ -260,14 +261,17 @@ def print_plan(session: Session, plans: Sequence[StagePlan], *, as_json: bool) -
                 "prompts": len(session.prompts),
                 "seeds": session.config.seeds,
                 "judges": session.judges.name,
+                "rewards": session.config.rewards,
                 "models": models,
                 "stages": plans,
             }
         )
         return
+    rewards = session.config.rewards
     say(
         f"Run {session.run.path}: suite {session.config.suite}, {len(session.prompts)} prompts, "
         f"{session.config.seeds} per prompt, judges {session.judges.name}"
+        + (f", rewards {', '.join(rewards)}" if rewards else "")
     )
     print_table(
         ["model", "steps", "guidance"], [[m["label"], m["steps"], m["guidance"]] for m in models]

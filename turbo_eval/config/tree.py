@@ -83,7 +83,14 @@ class RunConfig(BaseModel):
         default=0, ge=0, lt=2**32, description="First seed; the others count up from it."
     )
     dimensions: list[str] | None = Field(
-        default=None, min_length=1, description="Only these dimensions; all when not given."
+        default=None,
+        min_length=1,
+        description="Only these dimensions, or reward.NAME; all when not given.",
+    )
+    rewards: list[str] = Field(
+        default_factory=list,
+        description="Reward models that score the videos beside the judges; a run folder keeps "
+        "those it has and takes more at any time.",
     )
     prompts: list[str] | None = Field(
         default=None,
@@ -161,5 +168,7 @@ LATER = ("allow_fewer", "rewritten", "compat", "static_filter")
 """Keys that came after the first runs: at their defaults they are left out of the identity, so that
 older run folders stay open."""
 
-OPERATIONAL = ("run", "device", "batch_size", "weights_dir", "retries", "fail_threshold")
+OPERATIONAL = (
+    "run", "rewards", "device", "batch_size", "weights_dir", "retries", "fail_threshold",
+)  # fmt: skip
 """Keys that may change between two starts of one run folder."""

@@ -115,7 +115,7 @@ class MetricInfo:
         higher_is_better: direction.
         reference: where the definition stands.
         needs: dimensions whose auxiliary facts the prompt must carry.
-        group: `quality` or `semantic`.
+        group: `quality`, `semantic` or, outside the totals, another word such as `reward`.
         description: one sentence.
         quirks: what the official program does that its name does not say; empty if nothing.
     """
@@ -135,7 +135,8 @@ class MetricInfo:
     @property
     def dimension(self) -> str:
         """The VBench dimension: the id without its family and without `.fixed`."""
-        return self.id.removesuffix(FIXED_SUFFIX).rpartition(".")[2]
+        name = self.id.removesuffix(FIXED_SUFFIX)
+        return name.partition(".")[2] or name
 
     @property
     def compat(self) -> Compat:

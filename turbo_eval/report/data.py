@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from turbo_eval.core.errors import InputError
 from turbo_eval.metrics.base import FIXED_SUFFIX
+from turbo_eval.metrics.rewards.base import PREFIX as REWARD
 from turbo_eval.prompts.dimensions import DIMENSIONS
 
 PREFIX: Final = "vbench."
@@ -120,7 +121,13 @@ class ReportData:
     @property
     def qualified(self) -> bool:
         """Whether every total must carry the word partial."""
-        short = any(c.incomplete for table in self.scores.values() for c in table.values())
+        # A reward is in no total, so one that lacks videos makes none partial.
+        short = any(
+            cell.incomplete
+            for table in self.scores.values()
+            for metric, cell in table.items()
+            if not metric.startswith(REWARD)
+        )
         return bool(self.partial) or short or bool(self.missing("total"))
 
 

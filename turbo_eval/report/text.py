@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Final
 
+from turbo_eval.metrics.rewards.base import PREFIX as REWARD
 from turbo_eval.report.data import Cell
 
 DASH: Final = "\N{EM DASH}"
@@ -20,6 +21,9 @@ def label(metric: str) -> str:
     """A metric's name for people: `subject_consistency` becomes "Subject consistency"."""
     if metric in _LABELS:
         return _LABELS[metric]
+    if metric.startswith(REWARD):
+        # A reward goes by the name that a user types.
+        return f"Reward {metric.removeprefix(REWARD)}"
     words = metric.replace("_", " ")
     return words[:1].upper() + words[1:]
 

@@ -81,7 +81,7 @@ def facts_of(
     return {
         "judges": judges.name,
         "judges_key": judges.key,
-        "weights": {role: info.weights for role, info in judges.infos.items()},
+        "weights": {role: judges.infos[role].weights for role in judges.parts},
         "compat": config.compat,
         "suite": suite.get("name", config.suite),
         "standard": bool(suite.get("standard", False)),

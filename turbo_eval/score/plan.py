@@ -11,6 +11,7 @@ from turbo_eval.generate.plan import FLICKER
 from turbo_eval.metrics.base import Metric
 from turbo_eval.metrics.compat import Compat
 from turbo_eval.metrics.registry import metric
+from turbo_eval.metrics.rewards.base import PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def metrics_for(
     *,
     compat: Compat = "vbench",
     static_filter: bool = False,
+    rewards: Sequence[str] = (),
 ) -> tuple[Metric, ...]:
     """Return the metrics of a prompt: the dimensions that it serves and the run asks for.
 
@@ -62,9 +64,10 @@ def metrics_for(
         dimensions: The run's dimensions; all when None.
         compat: The reading of VBench where the official program has a quirk.
         static_filter: Whether temporal flickering counts static videos only.
+        rewards: Rewards that score every prompt's videos beside the dimensions.
     """
     wanted = tuple(d for d in prompt.dimensions if dimensions is None or d in dimensions)
-    return _metrics(wanted, compat, static_filter)
+    return _metrics((*wanted, *(f"{PREFIX}{name}" for name in rewards)), compat, static_filter)
 
 
 @cache
@@ -159,10 +162,11 @@ def plan_scores(
         run: The run folder; only read.
         metrics: The metrics of a video, where they are not those of its prompt.
     """
+    keys = judges.keys
     done = {
         (row["video_id"], row["model"], row["metric"], row["metric_version"])
         for row in run.scores.read()
-        if row["judges"] == judges.key and row["status"] != "failed"
+        if row["judges"] in keys and row["status"] != "failed"
     }
     items: list[tuple[VideoRow, Prompt, tuple[Metric, ...]]] = []
     total = 0

@@ -31,7 +31,7 @@ def score_videos(
 
     Args:
         plan: What is missing.
-        judges: Whose features are read; their key stands in every row.
+        judges: Whose features are read; their key, or a reward's own, stands in every row.
         run: The run folder.
         quiet: Show no progress.
 
@@ -118,7 +118,7 @@ def _row(item: ScoreItem, metric: Metric, score: Score, judges: Judges) -> Score
         model=item.video.model,
         metric=metric.info.id,
         metric_version=metric.info.version,
-        judges=judges.key,
+        judges=judges.key_of(metric.info.roles),
         value=score.value,
         numerator=score.numerator,
         denominator=score.denominator,

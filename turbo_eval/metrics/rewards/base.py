@@ -7,12 +7,15 @@ a tensor library.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from turbo_eval.core.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+PREFIX: Final = "reward."
+"""What the name of a reward as a metric starts with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from turbo_eval.backbones.official.files import file_of
 from turbo_eval.backbones.official.weights import folders
 from turbo_eval.core.errors import PrerequisiteError
 
@@ -29,6 +30,7 @@ class Source:
         licence: Who says what.
         page: Where people find the weights and their terms.
         description: One sentence.
+        kind: `image` scores single frames, `video` whole clips.
         low: Lower end of the range of a score.
         high: Upper end.
     """
@@ -43,6 +45,7 @@ class Source:
     licence: str
     page: str
     description: str
+    kind: Literal["image", "video"] = "image"
     low: float = -1.0
     high: float = 1.0
 
@@ -107,6 +110,7 @@ INTERNVIDEO2: Final = Source(
     licence="Apache-2.0; access to the file is asked for on the page",
     page=f"{_HUB}/OpenGVLab/InternVideo2-Stage2_1B-224p-f4",
     description="InternVideo2 score of a clip (stage 2, 1B, 8 frames, arXiv 2403.15377).",
+    kind="video",
 )
 BERT_LARGE: Final = Source(
     id=INTERNVIDEO2.id,
@@ -119,6 +123,21 @@ BERT_LARGE: Final = Source(
     page=f"{_HUB}/google-bert/bert-large-uncased",
     description="The word pieces that InternVideo2 reads.",
 )
+
+_JUDGE: Final = file_of("viclip")
+VICLIP: Final = Source(
+    id="viclip",
+    files=(_JUDGE.file,),
+    hub="",
+    hub_files=(),
+    wrapper=_JUDGE.wrapper,
+    megabytes=_JUDGE.megabytes,
+    licence=_JUDGE.licence,
+    page=_JUDGE.page,
+    description="ViCLIP score of a clip (ViT-L/14, 8 frames, arXiv 2307.06942).",
+    kind="video",
+)
+"""The facts only: the file is the judge's, which `turbo-eval weights` knows."""
 
 IMAGEREWARD: Final = Source(
     id="imagereward",

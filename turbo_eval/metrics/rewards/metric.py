@@ -16,11 +16,10 @@ from turbo_eval.core.records import Prompt
 from turbo_eval.metrics.base import Features as FeaturesByPart
 from turbo_eval.metrics.base import Metric, MetricInfo, Score, guarded, ok
 from turbo_eval.metrics.read import numbers
-from turbo_eval.metrics.rewards.base import Reward, RewardInfo
+from turbo_eval.metrics.rewards.base import PREFIX, Reward, RewardInfo
 from turbo_eval.metrics.rewards.load import load
 from turbo_eval.video.clip import Clip
 
-PREFIX: Final = "reward."
 VERSION: Final = 1
 """Raised when the same video and weights would score differently."""
 

@@ -17,6 +17,7 @@ from turbo_eval.backbones.official.viclip import tokens
 from turbo_eval.backbones.official.viclip_network import Sizes, ViCLIP
 from turbo_eval.backbones.official.weights import find, load_strict, read_state
 from turbo_eval.metrics.rewards.base import Reward, RewardInfo
+from turbo_eval.metrics.rewards.files import VICLIP
 from turbo_eval.metrics.rewards.towers import number_type
 from turbo_eval.metrics.rewards.windowed import ThroughWindow
 
@@ -55,7 +56,7 @@ class ViclipReward(ThroughWindow):
             frames=self._sizes.frames,
             weights={self._path.name: checksum(self._path)},
             licence=file_of("viclip").licence,
-            description="ViCLIP score of a clip (ViT-L/14, 8 frames, arXiv 2307.06942).",
+            description=VICLIP.description,
         )
 
     @property
