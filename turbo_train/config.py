@@ -106,10 +106,16 @@ class Optimizer(_Settings):
 
 
 class Accelerator(_Settings):
-    """How the run is spread: number format of a step, and memory against time."""
+    """How the run is spread: number format of a step, and memory against time.
+
+    `sharding = "fsdp"` spreads the student over the processes instead of copying it into each;
+    `compile` hands student, teacher and decoder to `torch.compile`.
+    """
 
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = True
+    sharding: Literal["none", "fsdp"] = "none"
+    compile: bool = False
 
 
 class TrainConfig(_Settings):
@@ -159,6 +165,18 @@ class TrainConfig(_Settings):
             raise ValueError(
                 f"rewards.clips {self.rewards.clips} is above batch_size {self.batch_size}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sharding_fits(self) -> "TrainConfig":
+        if self.accelerator.sharding == "none":
+            return self
+        if self.compat == "authors":
+            raise ValueError("compat = 'authors' splits work by process, which shards cannot")
+        if self.optimizer.bits == 8:
+            raise ValueError("8-bit Adam has no shards: set optimizer.bits=32 or sharding 'none'")
+        if self.accelerator.compile:
+            raise ValueError("accelerator.compile and sharding 'fsdp' do not go together")
         return self
 
     @property

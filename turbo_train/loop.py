@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from turbo_eval.core.errors import InputError, PrerequisiteError
 from turbo_eval.core.store import write_json_atomic
 from turbo_eval.models.lora import load_named_lora, lora_parameters, named_lora
-from turbo_train import checkpoint, config, recipes
+from turbo_train import checkpoint, config, recipes, sharding
 from turbo_train.checkpoint import Progress
 from turbo_train.config import TrainConfig
 from turbo_train.data.batch import Source
 from turbo_train.recipes.common import Losses, Parts
-from turbo_train.student import train_mode
+from turbo_train.student import HEAVY, train_mode
 from turbo_train.track import Tracker, open_trackers
 from turbo_train.view import View
 
@@ -114,30 +114,31 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     weights = lora_parameters(parts.plain)
     optimizer = make_optimizer(weights, settings.optimizer)
-    progress, average = Progress(), None
-    if settings.consistency.target_ema:
-        average = [weight.detach().clone() for weight in weights]
+    progress = Progress()
     loaded, broken = checkpoint.newest(folder, config.frozen(settings))
+    main = accelerator.is_main_process
+    tell = say if main else _silent
     for text in broken:
-        say(text)
+        tell(text)
     if loaded is not None:
         load_named_lora(parts.plain, loaded.lora)
-        optimizer.load_state_dict(loaded.optimizer)
         torch.set_rng_state(loaded.random)
         progress = loaded.progress
-        if loaded.average is not None:
-            order = named_lora(parts.plain)
-            average = [loaded.average[name].to(weights[0].device) for name in order]
-        say(f"resumed at step {progress.step} of {settings.steps}")
-    parts.average = average
+        tell(f"resumed at step {progress.step} of {settings.steps}")
     parts.rank, parts.world = accelerator.process_index, accelerator.num_processes
+    sharding.name_units(accelerator, parts.plain, HEAVY)
     parts.network, optimizer = accelerator.prepare(parts.plain, optimizer)
-    main = accelerator.is_main_process
+    # Sharding exchanges the weights, so everything that belongs to them comes after it.
+    weights = lora_parameters(parts.plain)
+    if loaded is not None:
+        sharding.load_optimizer(optimizer, loaded.optimizer)
+    average = _average(settings, parts.plain, loaded)
+    parts.average = average
     trackers = _open(settings, folder, progress.step) if main else []
     step_of = recipes.get(settings.recipe)
     norms: list[float] = []
     try:
-        with View(settings.steps, say=say if main else _silent, live=live) as view:
+        with View(settings.steps, say=tell, live=live) as view:
             sums: dict[str, float] = {}
             count, mark = 0, time.monotonic()
             while progress.step < settings.steps:
@@ -162,8 +163,8 @@ def train(
                         tracker.log(progress.step, means)
                     view.report(progress.step, means, progress.seconds / progress.step)
                     sums, count = {}, 0
-                if main and (progress.step % settings.save_every == 0 or last):
-                    _save(settings, parts, folder, progress, optimizer)
+                if progress.step % settings.save_every == 0 or last:
+                    _save(settings, parts, folder, progress, optimizer, writes=main)
                     mark = time.monotonic()
     finally:
         for tracker in trackers:
@@ -181,19 +182,44 @@ def _open(settings: TrainConfig, folder: Path, step: int) -> list[Tracker]:
     return open_trackers(settings.track, folder, name=settings.name, config=plain, from_step=step)
 
 
+def _average(
+    settings: TrainConfig, plain: nn.Module, loaded: checkpoint.Loaded | None
+) -> list[Tensor] | None:
+    """The averaged LoRA that makes the target, if the run has one; sharded as the LoRA is."""
+    if not settings.consistency.target_ema:
+        return None
+    named = zip(named_lora(plain), lora_parameters(plain), strict=True)
+    if loaded is None or loaded.average is None:
+        return [weight.detach().clone() for _, weight in named]
+    return [sharding.shard_like(loaded.average[name], weight) for name, weight in named]
+
+
 def _save(
-    settings: TrainConfig, parts: Parts, folder: Path, progress: Progress, optimizer: Any
+    settings: TrainConfig,
+    parts: Parts,
+    folder: Path,
+    progress: Progress,
+    optimizer: Any,
+    *,
+    writes: bool,
 ) -> None:
+    """Write a checkpoint; processes that do not write help to gather what is sharded."""
+    if not (writes or sharding.is_sharded(parts.plain)):
+        return
     inner = getattr(optimizer, "optimizer", optimizer)
-    checkpoint.save(
-        folder,
-        progress,
-        config.frozen(settings),
-        lora=named_lora(parts.plain),
-        optimizer=inner.state_dict(),
-        average=parts.average,
-        keep=settings.keep,
+    lora, state, average = sharding.whole(
+        [named_lora(parts.plain), inner.state_dict(), parts.average]
     )
+    if writes:
+        checkpoint.save(
+            folder,
+            progress,
+            config.frozen(settings),
+            lora=lora,
+            optimizer=state,
+            average=average,
+            keep=settings.keep,
+        )
 
 
 def _one_step(
@@ -229,7 +255,8 @@ def _one_step(
             accelerator.backward(total / settings.accumulate)
         for name, loss in _told(losses, settings).items():
             values[name] = values.get(name, 0.0) + loss / settings.accumulate
-    norm = float(accelerator.clip_grad_norm_(lora_parameters(parts.plain), told.max_grad_norm))
+    clipped = accelerator.clip_grad_norm_(lora_parameters(parts.plain), told.max_grad_norm)
+    norm = float(sharding.whole(clipped.detach()))
     # In float16 the loss scaler meets infinite gradients now and then and skips those steps.
     if settings.accelerator.mixed_precision != "fp16" or norm < float("inf"):
         _check_norm(norm, norms, step)

@@ -14,7 +14,7 @@ from turbo_eval.models.lora import add_lora, lora_parameters
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.systems import find_system
 from turbo_train.config import TrainConfig
-from turbo_train.student import _HEAVY, embedding_width
+from turbo_train.student import HEAVY, embedding_width
 
 LARGE: dict[str, dict[str, Any]] = {
     "modelscope": {
@@ -82,7 +82,7 @@ def kept_bytes(network: Any, inputs: tuple[Tensor, ...], *, recompute: bool, siz
     for module in network.modules():
         if not list(module.children()):
             handles.append(module.register_forward_hook(count(leaves)))
-        if isinstance(module, _HEAVY):
+        if isinstance(module, HEAVY):
             handles.append(module.register_forward_hook(count(blocks)))
     with torch.no_grad():
         network(*inputs)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from turbo_eval.core.errors import PrerequisiteError, UsageError
-from turbo_train import data, loop, rewards, student, teachers
+from turbo_eval.models.compiling import check_compiler, compile_networks
+from turbo_train import data, loop, rewards, sharding, student, teachers
 from turbo_train.checkpoint import Progress
 from turbo_train.config import TrainConfig
 from turbo_train.data.batch import Source
@@ -47,6 +48,8 @@ def make_parts(
         # diffusers recomputes only in train mode, which changes nothing else in an autoencoder.
         teacher.vae.train()
         teacher.vae.enable_gradient_checkpointing()
+    if settings.accelerator.compile:
+        compile_networks(network, teacher.unet, teacher.vae.decoder, device=device)
     return Parts(
         config=settings,
         teacher=teacher,
@@ -86,6 +89,8 @@ def start(
     if threads is not None:
         torch.set_num_threads(threads)
     place = pick_device(device)
+    if settings.accelerator.compile:
+        check_compiler(place)
     accelerator = make_accelerator(settings, place)
     where = str(accelerator.device)
     teacher = teachers.load(settings.teacher, weights_dir=weights_dir, device=where)
@@ -95,7 +100,10 @@ def start(
 
 
 def make_accelerator(settings: TrainConfig, device: str) -> Any:
-    """An accelerator for this process; `accelerate launch` makes several of them."""
+    """An accelerator for this process; `accelerate launch` makes several of them.
+
+    One process has nothing to shard, so sharding acts from two on.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs
@@ -106,9 +114,16 @@ def make_accelerator(settings: TrainConfig, device: str) -> Any:
     # One process must not look for a device that the user did not choose.
     if device == "cpu":
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    return Accelerator(
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    shards = several and settings.accelerator.sharding == "fsdp"
+    plugin = sharding.make_plugin() if shards else None
+    accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision=settings.accelerator.mixed_precision,
         gradient_accumulation_steps=1,
+        fsdp_plugin=plugin,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
+    if plugin is not None and not accelerator.is_fsdp2:
+        sharding.use_on_cpu(accelerator, plugin)
+    return accelerator

@@ -13,9 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 from turbo_eval.models.guidance import GUIDANCE_DIM, add_guidance_projection
 from turbo_eval.models.lora import add_lora, lora_parameters, merge, unmerge
+from turbo_train import sharding
 from turbo_train.config import Lora, RecipeName
 
-_HEAVY = (ResnetBlock2D, TemporalConvLayer, BasicTransformerBlock)
+HEAVY = (ResnetBlock2D, TemporalConvLayer, BasicTransformerBlock)
+"""Blocks that are recomputed, or gathered from shards, one at a time."""
 # Baselines sample like their teacher, so guidance is not built into their network.
 _WITHOUT_EMBEDDING = ("instructvideo", "draft")
 
@@ -78,7 +80,7 @@ def as_student(network: nn.Module) -> Callable[[Tensor, Tensor, Tensor, Tensor],
     return call
 
 
-def as_teacher(network: nn.Module) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def as_teacher(network: Callable[..., Any]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """(latents, timesteps, text) -> prediction, in the latents' format."""
 
     def call(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ def save_activations(network: nn.Module) -> None:
     are left alone. Outputs and gradients do not change, dropout included.
     """
     for module in network.modules():
-        if isinstance(module, _HEAVY) and "forward" not in module.__dict__:
+        if isinstance(module, HEAVY) and "forward" not in module.__dict__:
             module.__dict__["forward"] = _recomputed(module.forward)
 
 
@@ -112,10 +114,11 @@ def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
 def resting(student: nn.Module, dropout: float) -> Iterator[None]:
     """Merge the LoRA for calls without a gradient, which then cost what the teacher's do.
 
-    Only where no dropout acts in the branches, since a merged layer has none. Afterwards the
-    weights are the same tensors as before, so a backward pass that still waits is not disturbed.
+    Only where no dropout acts in the branches, since a merged layer has none, and where no weight
+    is a shard. Afterwards the weights are the same tensors as before, so a backward pass that still
+    waits is not disturbed.
     """
-    if dropout:
+    if dropout or sharding.is_sharded(student):
         yield
         return
     originals = merge(student)
@@ -130,6 +133,10 @@ def averaged(student: nn.Module, average: list[Tensor] | None) -> Iterator[None]
     """Let the student hold the averaged LoRA for a moment; nothing happens without one."""
     if average is None:
         yield
+        return
+    if sharding.is_sharded(student):
+        with sharding.holding(student, average):
+            yield
         return
     weights = lora_parameters(student)
     kept = [weight.data for weight in weights]

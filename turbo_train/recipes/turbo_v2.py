@@ -44,7 +44,9 @@ def _steer(parts: Parts, drawn: Draw, scale: Tensor, noisy: Tensor, noise: Tenso
     """Guided noise, moved towards the clip's motion where guidance is on."""
     active = scale.nonzero().flatten().tolist()
     score = torch.zeros_like(noise)
-    teacher = as_teacher(parts.teacher.unet)
+    unet = parts.teacher.unet
+    # A compiled network does not see that its attention is exchanged, so it is called as it is.
+    teacher = as_teacher(unet.forward if parts.config.accelerator.compile else unet)
     layers = temporal_layers(parts.teacher.unet)
     for k in active:
         one = slice(k, k + 1)
