@@ -196,7 +196,7 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
         key = content_key("run", config.identity(), suite.checksum)[:8]
         config = config.model_copy(update={"run": Path("runs") / f"{safe_name(suite.name)}-{key}"})
     run = RunFolder(config.run)
-    config, judges = _judged(config, run)
+    config, judges = _judged(config, run, asked(config))
     if not dry_run:
         run.create_or_open(config.identity())
         keep_rewards(run, judges)
@@ -237,7 +237,8 @@ def reopen(path: Path, *, dry_run: bool = False, **operational: Any) -> Session:
             fix="type the `turbo-eval run` command that started it again",
         )
     files = read_json(run.path / SUITE_FILE).get("files", {})
-    config, judges = _judged(config, run)
+    # What the folder has may be shown where the weights are not; what is typed now must look.
+    config, judges = _judged(config, run, map(reward_name, operational.get("rewards") or ()))
     if operational.get("rewards") and not dry_run:
         keep_rewards(run, judges)
     return Session(config, prompts, named_sources(_open(config), files), judges, run)
@@ -342,15 +343,20 @@ def _open(config: RunConfig, device: str = "cpu") -> tuple[Source, ...]:
     )
 
 
-def _judged(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Judges]:
-    """The settings with all rewards of the run, and its judges with them."""
-    needed = asked(config)
+def _judged(config: RunConfig, run: RunFolder, needed: Iterable[str]) -> tuple[RunConfig, Judges]:
+    """The settings with all rewards of the run, and its judges with them.
+
+    Args:
+        config: The settings.
+        run: The run folder; need not exist.
+        needed: Rewards whose weights must be there.
+    """
     config = config.model_copy(update={"rewards": rewards_of(config, run)})
     return config, _judges(config, run, needed=needed)
 
 
 def _judges(
-    config: RunConfig, run: RunFolder, *, device: str = "cpu", needed: Sequence[str] = ()
+    config: RunConfig, run: RunFolder, *, device: str = "cpu", needed: Iterable[str] = ()
 ) -> Judges:
     judges = load_judges(
         config.judges,
