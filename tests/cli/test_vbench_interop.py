@@ -360,3 +360,22 @@ def test_a_csv_of_videos_is_exported_with_its_files(capsys: Capture) -> None:
     found = json.loads(Path("OUT/temporal_flickering_eval_results.json").read_text("utf-8"))
     assert Path(found["temporal_flickering"][1][0]["video_path"]).name == "x.mp4"
     capsys.readouterr()
+
+
+def test_links_keep_the_names_that_vbench_would_show(capsys: Capture) -> None:
+    write_clip(Path("store/0001.mp4"), 1)
+    write_clip(Path("store/0002.mp4"), 2)
+    Path("clips").mkdir()
+    for number, name in enumerate(("a still frame-0.mp4", "a still frame-1.mp4"), 1):
+        (Path("clips") / name).symlink_to(Path("../store") / f"000{number}.mp4")
+    # The folder itself may be a link, too, and the path may go up.
+    Path("linked").symlink_to("clips")
+    only = ["--dimensions", "temporal_flickering", "--export", "vbench:OUT"]
+    for folder in ("clips", "linked", "store/../linked"):
+        args = ["run", "vbench:info.json", "--model", f"folder:{folder}", "--run", f"r/{folder}"]
+        assert command([*args, *only]) == 0
+        found = json.loads(Path("OUT/temporal_flickering_eval_results.json").read_text("utf-8"))
+        paths = [Path(video["video_path"]) for video in found["temporal_flickering"][1]]
+        base = Path.cwd() / folder.removeprefix("store/../")
+        assert paths == [base / "a still frame-0.mp4", base / "a still frame-1.mp4"]
+    capsys.readouterr()

@@ -61,7 +61,12 @@ def summarize(
     prompts = read_prompts(run)
     config = config.model_copy(update={"rewards": rewards_of(config, run)})
     judges = with_rewards(
-        load_judges(config.judges, weights_dir=weights_dir, compat=config.compat),
+        load_judges(
+            config.judges,
+            weights_dir=weights_dir,
+            compat=config.compat,
+            dtype=config.judge_dtype,
+        ),
         config.rewards,
         run,
         weights_dir=weights_dir,

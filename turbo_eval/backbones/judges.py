@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from turbo_eval.backbones.protocol import ROLES, Backbone, BackboneInfo
 from turbo_eval.core.errors import UsageError
 from turbo_eval.core.hashing import content_key
 from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
+
+FLOAT32: Final = "float32"
+"""The number type of every network unless another one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class JudgesFactory(Protocol):
     """Makes a set of judges; cheap, reads no weights.
 
     A set that reads no files of the user may leave out `weights_dir`; one that looks the same way
-    whatever the reading of VBench (a keyword `compat`, `vbench` or `fixed`) leaves that out.
+    whatever the reading of VBench (a keyword `compat`, `vbench` or `fixed`) leaves that out; one
+    that can compute in bfloat16 takes a keyword `dtype` (`float32` or `bfloat16`).
     """
 
     def __call__(self, *, device: str, weights_dir: Path | None = None) -> Judges:
@@ -111,7 +115,12 @@ def judge_names() -> list[str]:
 
 
 def load_judges(
-    name: str, *, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+    name: str,
+    *,
+    device: str = "cpu",
+    weights_dir: Path | None = None,
+    compat: str = "vbench",
+    dtype: str = FLOAT32,
 ) -> Judges:
     """Return a set of judges; its weights are read when it first looks at a clip.
 
@@ -122,9 +131,11 @@ def load_judges(
         weights_dir: The folder of weights that the user named, if any; a set that brings its own
             ignores it.
         compat: `vbench`, or `fixed` for networks without the official program's quirks.
+        dtype: Number type that the networks compute in. Any but float32 is part of the ids of the
+            parts, so neither features nor scores mix.
 
     Raises:
-        UsageError: No such set; the nearest names are suggested.
+        UsageError: No such set, with the nearest names; or it computes in float32 only.
     """
     load_plugins()
     factory = REGISTRY.get(name)
@@ -133,6 +144,14 @@ def load_judges(
         more["weights_dir"] = weights_dir
     if compat != "vbench" and _takes(factory, "compat"):
         more["compat"] = compat
+    if dtype != FLOAT32:
+        if not _takes(factory, "dtype"):
+            raise UsageError(
+                f"judges {name!r} cannot compute in {dtype}",
+                why="they were made for float32",
+                fix="leave out --judge-dtype, or choose --judges official",
+            )
+        more["dtype"] = dtype
     return factory(device=device, **more)
 
 

@@ -67,6 +67,9 @@ Limit = Annotated[
     int | None, typer.Option(help="At most this many prompts, spread over the dimensions.", min=1)
 ]
 JudgesName = Annotated[str | None, typer.Option("--judges", help="Set of judges.")]
+JudgeDtype = Annotated[
+    str | None, typer.Option("--judge-dtype", help="Judges compute in float32 or bf16.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
 BatchSize = Annotated[

@@ -363,6 +363,7 @@ def _judges(
         device=device,
         weights_dir=config.weights_dir,
         compat=config.compat,
+        dtype=config.judge_dtype,
     )
     return with_rewards(
         judges,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Dtype = Literal["float32", "float16", "bfloat16"]
+JudgeDtype = Literal["float32", "bfloat16"]
 Compat = Literal["vbench", "fixed"]
 
 
@@ -22,6 +23,11 @@ def _from_shorthand(value: Any) -> Any:
     if at and steps.isdecimal():
         return {"name": name, "steps": int(steps)}
     return {"name": value}
+
+
+def _from_short_name(value: Any) -> Any:
+    """Read the short name of a number type; leave everything else to validation."""
+    return "bfloat16" if value == "bf16" else value
 
 
 class ModelConfig(BaseModel):
@@ -109,6 +115,11 @@ class RunConfig(BaseModel):
         "names of files and scores keep to the originals.",
     )
     judges: str = Field(default="mini", min_length=1, description="Set of judges that scores.")
+    judge_dtype: Annotated[JudgeDtype, BeforeValidator(_from_short_name)] = Field(
+        default="float32",
+        description="float32, or bfloat16 (bf16) for judges that compute in it: faster on a GPU, "
+        "scores of their own that never mix with others.",
+    )
     compat: Compat = Field(
         default="vbench",
         description="vbench scores as the official program does, quirks included; fixed measures "
@@ -164,7 +175,7 @@ class RunConfig(BaseModel):
         }
 
 
-LATER = ("allow_fewer", "rewritten", "compat", "static_filter")
+LATER = ("allow_fewer", "rewritten", "judge_dtype", "compat", "static_filter")
 """Keys that came after the first runs: at their defaults they are left out of the identity, so that
 older run folders stay open."""
 

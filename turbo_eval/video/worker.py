@@ -2,8 +2,8 @@
 
 Usage: python -m turbo_eval.video.worker
 
-After a first line `ready`, each line of stdin is a JSON object {"do": "probe", "shape" or "frames", "path"}; each answer on
-stdout is one JSON line, after "frames" followed by the bytes of the frames.
+Its first line is `ready`. Each line of stdin is a JSON object {"do": "probe", "shape" or "frames",
+"path"}; each answer on stdout is one JSON line, after "frames" followed by the frames' bytes.
 """
 
 import json

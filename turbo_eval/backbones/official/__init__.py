@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from turbo_eval.backbones.judges import BACKBONES, Judges
+from turbo_eval.backbones.judges import BACKBONES, FLOAT32, Judges
 from turbo_eval.backbones.official.files import WeightsFile, files_of_role
 from turbo_eval.backbones.official.marks import checksum, random_mark
 from turbo_eval.backbones.official.weights import locate
@@ -63,6 +63,10 @@ RANDOM: Final = "official-random"
 """Name of the set as soon as one file holds random weights: its scores are nobody's."""
 
 
+REDUCED: Final = "official-bf16"
+"""Name of the set in bfloat16: near VBench's numbers, not VBench's numbers."""
+
+
 class OfficialPart:
     """One part of the official judges; its module is imported at the first clip.
 
@@ -71,6 +75,7 @@ class OfficialPart:
         device: Where the network runs.
         weights_dir: The folder of weights that the user named, if any.
         compat: `fixed` gives every frame its own caption; the official program mixes them up.
+        dtype: `float32`, or `bfloat16` for what autocast computes in it.
     """
 
     def __init__(
@@ -79,10 +84,12 @@ class OfficialPart:
         device: str = "cpu",
         weights_dir: Path | None = None,
         compat: str = "vbench",
+        dtype: str = FLOAT32,
     ) -> None:
         self.role = role
         self.device = device
         self.weights_dir = weights_dir
+        self.dtype = dtype
         self.unmixed = role == "scene" and compat == "fixed"
         self._judge: Any = None
 
@@ -104,8 +111,11 @@ class OfficialPart:
         sums = [checksum(path) for path in found if path is not None]
         licences = dict.fromkeys(file.licence for file in self.paths)
         return BackboneInfo(
-            # Another name, so that captions of the two readings never mix.
-            id=f"official.{name}-unmixed" if self.unmixed else f"official.{name}",
+            # Another name, so that the two readings' captions, or features of two number types,
+            # never mix.
+            id=f"official.{name}"
+            + ("-unmixed" if self.unmixed else "")
+            + ("" if self.dtype == FLOAT32 else "-bf16"),
             role=self.role,
             version=VERSIONS[self.role],
             weights="" if len(sums) < len(found) else sums[0] if len(sums) == 1 else _one(sums),
@@ -133,7 +143,9 @@ class OfficialPart:
             module, _, name = PARTS[self.role].partition(":")
             make = getattr(import_module(module), name)
             more = {"mixed": False} if self.unmixed else {}
-            self._judge = make(device=self.device, weights_dir=self.weights_dir, **more)
+            self._judge = make(
+                device=self.device, weights_dir=self.weights_dir, dtype=self.dtype, **more
+            )
         features: Features = self._judge.extract(clip, prompt)
         return features
 
@@ -144,7 +156,11 @@ def _one(sums: list[str]) -> str:
 
 
 def load_part(
-    role: str, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+    role: str,
+    device: str = "cpu",
+    weights_dir: Path | None = None,
+    compat: str = "vbench",
+    dtype: str = FLOAT32,
 ) -> OfficialPart:
     """Return a part of the official judges; its weights are read when it first looks at a clip.
 
@@ -153,17 +169,22 @@ def load_part(
         device: Where the network runs.
         weights_dir: The folder of weights that the user named, if any.
         compat: See `OfficialPart`.
+        dtype: See `OfficialPart`.
 
     Raises:
         UsageError: No such part; the nearest names are suggested.
     """
     if role not in PARTS:
         raise unknown("part of the official judges", role, PARTS)
-    return OfficialPart(role, device, weights_dir, compat)
+    return OfficialPart(role, device, weights_dir, compat, dtype)
 
 
 def official_judges(
-    *, device: str = "cpu", weights_dir: Path | None = None, compat: str = "vbench"
+    *,
+    device: str = "cpu",
+    weights_dir: Path | None = None,
+    compat: str = "vbench",
+    dtype: str = FLOAT32,
 ) -> Judges:
     """Return VBench's own networks; scores are normalised with VBench's own table.
 
@@ -171,12 +192,17 @@ def official_judges(
         device: Where the networks run; plain pixel differences stay on the CPU.
         weights_dir: A folder of official files, before the environment's and VBench's own cache.
         compat: `vbench`, or `fixed` for a captioner that does not mix up its frames.
+        dtype: `float32`, or `bfloat16`: the set then has another name, since VBench's numbers are
+            float32's.
     """
     parts: dict[str, Backbone] = {"pixels": BACKBONES.get("pixels")()}
-    networks = {role: load_part(role, device, weights_dir, compat) for role in PARTS}
+    networks = {role: load_part(role, device, weights_dir, compat, dtype) for role in PARTS}
     random = [role for role, part in networks.items() if part.random]
     parts |= networks
     if random:
         text = f"RANDOM WEIGHTS in {', '.join(random)}: scores mean nothing."
         return Judges(RANDOM, parts, description=text)
+    if dtype != FLOAT32:
+        text = "VBench's own networks and weights, computed in bfloat16."
+        return Judges(REDUCED, parts, description=text)
     return Judges("official", parts, description="VBench's own networks and weights.")

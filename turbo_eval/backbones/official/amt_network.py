@@ -265,7 +265,9 @@ class AMT(nn.Module):
             out = decoder(feature, *warped, flows)
             if level > 0:
                 flows, feature = out[:, :4] + resized_flow(flows, 2.0), out[:, 4:]
-        return self._combined(first, last, mean, resized_flow(flows, 2.0), out)
+        # The frame is compared in whole pixel values, of which bfloat16 would keep 8 bits.
+        with torch.autocast(first.device.type, enabled=False):
+            return self._combined(first, last, mean, resized_flow(flows.float(), 2.0), out.float())
 
     def _combined(
         self, first: Tensor, last: Tensor, mean: Tensor, flows: Tensor, out: Tensor

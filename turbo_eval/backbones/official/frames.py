@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.judges import FLOAT32
 from turbo_eval.backbones.official.files import WeightsFile, files_of_role
 from turbo_eval.backbones.official.weights import find, read_state
 from turbo_eval.backbones.protocol import Features
@@ -43,13 +44,18 @@ class Judge(ABC):
     Args:
         device: Where it runs, such as `cpu` or `cuda`.
         weights_dir: The folder of weights that the user named, if any.
+        dtype: `float32`, or `bfloat16` for what autocast computes in it; weights and frames stay
+            float32.
     """
 
     role: ClassVar[str]
 
-    def __init__(self, *, device: str = "cpu", weights_dir: Path | None = None) -> None:
+    def __init__(
+        self, *, device: str = "cpu", weights_dir: Path | None = None, dtype: str = FLOAT32
+    ) -> None:
         self.device = device
         self.weights_dir = weights_dir
+        self.dtype = dtype
         self._network: nn.Module | None = None
 
     @property
@@ -93,7 +99,9 @@ class Judge(ABC):
             PrerequisiteError: Weights are missing, damaged or of another network.
         """
         network = self.network()
-        with torch.inference_mode():
+        kind = torch.device(self.device).type
+        reduced = self.dtype != FLOAT32
+        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=reduced):
             return self.look(network, clip, prompt)
 
 

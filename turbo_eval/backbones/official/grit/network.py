@@ -111,6 +111,9 @@ class Grit(nn.Module):
     def look(self, pictures: Tensor) -> list[Seen]:
         """Find objects.
 
+        Under autocast only the backbone, which takes most of the time, is reduced: coordinates and
+        scores need more than the 8 bits of bfloat16.
+
         Args:
             pictures: float32 [N, 3, H, W], RGB in 0..255.
 
@@ -118,15 +121,16 @@ class Grit(nn.Module):
             For each picture its objects, the surest first.
         """
         height, width = pictures.shape[-2:]
-        maps = self.backbone(prepared(pictures))
-        proposals = self.proposal_generator(maps)
-        seen = []
-        for n, proposed in enumerate(proposals):
-            mine = [level[n : n + 1] for level in maps[:3]]
-            objects = self.roi_heads.objects(mine, proposed, height, width)
-            cells = pool(mine, objects.boxes, OBJECT).flatten(2).transpose(1, 2)
-            seen.append(Seen(objects, cells))
-        return seen
+        maps = [level.float() for level in self.backbone(prepared(pictures))]
+        with torch.autocast(pictures.device.type, enabled=False):
+            proposals = self.proposal_generator(maps)
+            seen = []
+            for n, proposed in enumerate(proposals):
+                mine = [level[n : n + 1] for level in maps[:3]]
+                objects = self.roi_heads.objects(mine, proposed, height, width)
+                cells = pool(mine, objects.boxes, OBJECT).flatten(2).transpose(1, 2)
+                seen.append(Seen(objects, cells))
+            return seen
 
     def describe(
         self, cells: Tensor, begins: Sequence[int], *, at_once: int = 32
@@ -143,10 +147,11 @@ class Grit(nn.Module):
         """
         textual = self.roi_heads.text_decoder.textual
         found: list[list[Text]] = [[] for _ in begins]
-        for some in cells.split(at_once) if len(cells) else ():
-            kept = textual.read(some)
-            for texts, begin in zip(found, begins, strict=True):
-                texts += textual.write(kept, begin)
+        with torch.autocast(cells.device.type, enabled=False):
+            for some in cells.split(at_once) if len(cells) else ():
+                kept = textual.read(some)
+                for texts, begin in zip(found, begins, strict=True):
+                    texts += textual.write(kept, begin)
         return found
 
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from turbo_eval.backbones.judges import FLOAT32
 from turbo_eval.backbones.official.frames import Judge
 from turbo_eval.backbones.official.tag2text.captions import captions
 from turbo_eval.backbones.official.tag2text.network import TIES, Tag2Text
@@ -48,6 +49,7 @@ class Scene(Judge):
     Args:
         device: Where the network runs.
         weights_dir: The folder of weights that the user named, if any.
+        dtype: See `Judge`.
         mixed: True gives sample f the caption of sample f // 3, as the official program does,
             and so looks at 6 of 16 samples; False gives every sample its own.
     """
@@ -55,9 +57,14 @@ class Scene(Judge):
     role = "scene"
 
     def __init__(
-        self, *, device: str = "cpu", weights_dir: Path | None = None, mixed: bool = True
+        self,
+        *,
+        device: str = "cpu",
+        weights_dir: Path | None = None,
+        dtype: str = FLOAT32,
+        mixed: bool = True,
     ) -> None:
-        super().__init__(device=device, weights_dir=weights_dir)
+        super().__init__(device=device, weights_dir=weights_dir, dtype=dtype)
         self.mixed = mixed
 
     def build(self, *states: dict[str, Tensor]) -> nn.Module:
