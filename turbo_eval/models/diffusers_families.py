@@ -127,7 +127,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
         fps_key="fps", needs=_GUARD,
     ),
     "EasyAnimatePipeline": Family(
-        frames=49, width=512, height=512, fps=8, guidance=5.0, every=4, plus=1
+        frames=49, width=512, height=512, fps=8, guidance=5.0, every=4, plus=1,
+        # With guidance it cannot do without one.
+        always={"negative_prompt": ""},
     ),
     "HeliosPipeline": _HELIOS,
     "HeliosPyramidPipeline": replace(_HELIOS, steps=10, stages=3),
