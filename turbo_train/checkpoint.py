@@ -128,7 +128,9 @@ def save(
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise from_os_error(error, folder) from None
-    for step in list_steps(folder)[:-keep]:
+    # A broken one that was passed over may carry a later number; it must not push out good ones.
+    earlier = [step for step in list_steps(folder) if step <= progress.step]
+    for step in earlier[:-keep]:
         shutil.rmtree(path_of(folder, step), ignore_errors=True)
     return target
 

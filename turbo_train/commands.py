@@ -115,15 +115,21 @@ def resume(
     device: Device = "auto",
     threads: Threads = None,
     weights_dir: Weights = None,
+    processes: Processes = 1,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Go on with a run by its folder alone."""
     from turbo_train.export import read_run
 
     settings = read_run(run)
     if steps is not None:
         settings = settings.model_copy(update={"steps": steps})
+    if processes > 1 and "RANK" not in os.environ:
+        from turbo_train.launch import launch
+
+        return launch(sys.argv[1:], processes)
     _train(settings, run, device, threads, weights_dir, as_json)
+    return 0
 
 
 def export(

@@ -22,7 +22,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # Each process says in one line why it stopped; torch's account of who stopped whom adds nothing.
+    # Each process says in one line why it stopped; torch's account of it adds nothing.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     # Without this every process would take all cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))

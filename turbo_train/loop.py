@@ -69,7 +69,11 @@ def out_of_memory(settings: TrainConfig) -> Iterator[None]:
     """Turn a full memory into one line that says which setting to turn."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        # On a CPU torch has no class of its own for it.
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not full and "can't allocate memory" not in str(error):
+            raise
         knobs = []
         if settings.batch_size > 1:
             knobs.append(f"batch_size={settings.batch_size // 2} with accumulate=2")
@@ -260,7 +264,9 @@ def _one_step(
     # In float16 the loss scaler meets infinite gradients now and then and skips those steps.
     if settings.accelerator.mixed_precision != "fp16" or norm < float("inf"):
         _check_norm(norm, norms, step)
-    optimizer.step()
+    with out_of_memory(settings):
+        # The first step makes room for the optimizer's state.
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {**values, "grad_norm": norm}
 

@@ -1,9 +1,9 @@
 """Sharded runs (`accelerator.sharding = "fsdp"`): every process holds a part of the student.
 
-The student's blocks are gathered when they are called and let go afterwards; the LoRA, its gradients
-and its optimizer state stay shards. The teacher, the autoencoder and the rewards are whole in every
-process. Checkpoints hold whole tensors, so they are the same files as those of any other run and
-may be read by any number of processes.
+The student's blocks are gathered when they are called and let go afterwards; the LoRA, its
+gradients and its optimizer state stay shards. The teacher, the autoencoder and the rewards are
+whole in every process. Checkpoints hold whole tensors, so they are the same files as those of any
+other run and may be read by any number of processes.
 """
 
 import warnings
@@ -105,12 +105,13 @@ def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
     if not any(isinstance(weight, DTensor) for weight in weights):
         inner.load_state_dict(dict(state))
         return
+
+    def place(value: Tensor, weight: Tensor) -> Tensor:
+        # The step count is one number; moments have the weight's shape.
+        return shard_like(value, weight) if value.shape == weight.shape else value
+
     placed = {
-        index: {
-            # The step count is one number; moments have the weight's shape.
-            name: shard_like(value, weights[index]) if value.shape == weights[index].shape else value
-            for name, value in entry.items()
-        }
+        index: {name: place(value, weights[index]) for name, value in entry.items()}
         for index, entry in state["state"].items()
     }
     inner.load_state_dict({**state, "state": placed})

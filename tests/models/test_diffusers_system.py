@@ -97,6 +97,17 @@ def test_half_precision_and_tiling_draw(folders: Any) -> None:
     assert apart.mean() < 12
 
 
+def test_a_compiled_network_draws_the_same(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: plain(self, backend="eager"))
+    name = "WanPipeline"
+    eager, fast = opened(folders(name), name), opened(folders(name), name, ",compile=yes")
+    assert fast.fingerprint() == eager.fingerprint()
+    clips = [system.generate(["a cat"], [1], TWO).astype(int) for system in (eager, fast)]
+    assert fast._pipeline.transformer._compiled_call_impl is not None
+    assert np.abs(clips[0] - clips[1]).max() <= 1
+
+
 def test_the_key_follows_content_and_settings(folders: Any, tmp_path: Path) -> None:
     import shutil
 

@@ -59,6 +59,16 @@ def test_old_ones_go_and_temporary_ones_do_not_count(tmp_path: Path) -> None:
     assert checkpoint.list_steps(tmp_path) == [2, 3]
 
 
+def test_a_broken_later_one_pushes_out_no_good_one(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    (write(tmp_path, 9) / "state.json").write_text("{")
+    write(tmp_path, 2, keep=1)
+    loaded, broken = checkpoint.newest(tmp_path, CONFIG)
+    assert loaded is not None
+    assert (loaded.progress.step, len(broken)) == (2, 1)
+    assert checkpoint.list_steps(tmp_path) == [2, 9]
+
+
 def test_other_settings_are_refused_and_listed(tmp_path: Path) -> None:
     write(tmp_path, 1)
     with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.1, now 0\.2; seed: 1, now 2"):

@@ -92,6 +92,18 @@ def test_bad_input_is_one_line(
     assert message in told.err
 
 
+def test_a_run_is_resumed_in_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config.load("mini-vcm").model_dump(mode="json")
+    (tmp_path / "train.json").write_text(json.dumps(settings))
+    called: list[int] = []
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr("turbo_train.launch.launch", lambda _args, n: called.append(n) or 7)
+    assert typed("resume", str(tmp_path), "--processes", "3") == 7
+    assert called == [3]
+
+
 @pytest.mark.slow
 def test_run_resume_export(tmp_path: Path) -> None:
     """The mini teacher, distilled for a moment, in processes of their own."""

@@ -126,6 +126,14 @@ def test_a_full_memory_names_the_knobs(make: Make) -> None:
         assert knob in text
 
 
+def test_a_full_memory_is_known_on_a_cpu_and_other_errors_pass(make: Make) -> None:
+    settings, _ = make("turbo", **REWARDS)
+    with pytest.raises(PrerequisiteError, match="out of memory"), loop.out_of_memory(settings):
+        torch.empty(2**55)
+    with pytest.raises(RuntimeError, match="size"), loop.out_of_memory(settings):
+        torch.zeros(2) + torch.zeros(3)
+
+
 def test_eight_bits_need_their_package(make: Make) -> None:
     settings, parts = make(optimizer={"bits": 8})
     with pytest.raises(PrerequisiteError, match="bitsandbytes"):

@@ -83,9 +83,10 @@ def test_shards_train_what_copies_train_and_share_their_checkpoints(
         assert moved > 1e-3
         # Sums over processes are taken in another order, which Adam's first steps enlarge.
         assert apart(read(copies, 3), read(shards, 3)) < 0.02 * moved
-    means = [read(tmp_path / f"{side}-mean", 3, checkpoint.AVERAGE) for side in ("copies", "shards")]
+    sides = [tmp_path / f"{side}-mean" for side in ("copies", "shards")]
+    means = [read(side, 3, checkpoint.AVERAGE) for side in sides]
     assert apart(*means) < 2e-5
-    assert apart(means[1], read(tmp_path / "shards-mean", 3)) > 1e-4
+    assert apart(means[1], read(sides[1], 3)) > 1e-4
 
     # The optimizer's state is whole, and that of the LoRA alone.
     files = [

@@ -1,4 +1,4 @@
-"""`torch.compile` where it is asked for: in place, so that names and attributes stay as they are."""
+"""`torch.compile` where it is asked for: in place, so names and attributes stay as they are."""
 
 import importlib.util
 import os

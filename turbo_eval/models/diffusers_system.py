@@ -46,16 +46,17 @@ from turbo_eval.models.diffusers_reading import (
 )
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
+from turbo_eval.models.running import denoisers
 from turbo_eval.models.settings import Settings
 
 PREFIX: Final = "diffusers:"
 SETTINGS: Final = (
     "frames", "size", "fps", "negative", "motion_adapter", "lora", "lora_scale", "scheduler",
-    "offload", "tiling",
+    "offload", "tiling", "compile",
 )  # fmt: skip
-_NOT_CONTENT: Final = ("motion_adapter", "lora", "offload")
+_NOT_CONTENT: Final = ("motion_adapter", "lora", "offload", "compile")
 """Settings that are no part of the key: files are known by their content, not by where they lie,
-and offloading changes where a clip is drawn, not what it is."""
+and offloading and compiling change where and how fast a clip is drawn, not what it is."""
 
 
 def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all classes take the same)
@@ -234,6 +235,10 @@ class DiffusersTextToVideo:
             return self._pipeline
         import torch
 
+        from turbo_eval.models.compiling import check_compiler, compile_networks
+
+        if self._settings.flag("compile"):
+            check_compiler(self._device)
         dtype = getattr(torch, self._dtype)
         if not self._offload:
             check_memory(self._source, self._device, dtype)
@@ -245,6 +250,8 @@ class DiffusersTextToVideo:
             add_lora(pipeline, self._additions)
             if self._tiling or self._family.tiled:
                 tile(pipeline, self._source.name)
+            if self._settings.flag("compile"):
+                compile_networks(*denoisers(pipeline), device=self._device)
             if self._offload and self._device != "cpu":
                 pipeline.enable_model_cpu_offload(device=self._device)
             else:

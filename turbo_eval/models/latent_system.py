@@ -165,13 +165,17 @@ class LatentTextToVideo:
         """The networks on their device, read at the first use.
 
         Raises:
-            PrerequisiteError: A file is missing, damaged or holds code; the GPU is too small.
+            PrerequisiteError: A file is missing, damaged or holds code; the GPU is too small;
+                `compile` is asked for and there is no compiler.
             InputError: The student was trained on another teacher.
         """
         import torch
 
+        from turbo_eval.models.compiling import check_compiler, compile_networks
         from turbo_eval.models.networks import check_memory, open_networks
 
+        if self._settings.flag("compile"):
+            check_compiler(self._device)
         found = open_networks(
             self._system, self._base, self._student, projection_seed=self._projection_seed
         )
@@ -184,7 +188,7 @@ class LatentTextToVideo:
         if self._settings.flag("tiling"):
             found.vae.enable_tiling()
         if self._settings.flag("compile"):
-            found.unet = torch.compile(found.unet)
+            compile_networks(found.unet, found.vae.decoder, device=self._device)
         return found
 
     @contextmanager

@@ -23,7 +23,7 @@ from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
 from turbo_eval.models.real_systems import real_names
-from turbo_eval.models.settings import split_settings
+from turbo_eval.models.settings import Settings, split_settings
 from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
 
 _LONGEST: Final = 100
@@ -117,10 +117,16 @@ def load(
             why="it holds videos that exist already",
             fix="score it with `turbo-eval run SUITE --model folder:PATH`",
         )
+    bare, values = split_settings(name_or_path)
     student = student_folder(name_or_path)
     if student is not None:
-        return StudentTextToVideo(student, weights_dir=weights_dir, device=device, dtype=dtype)
-    bare, values = split_settings(name_or_path)
+        return StudentTextToVideo(
+            student,
+            settings=Settings(bare, values),
+            weights_dir=weights_dir,
+            device=device,
+            dtype=dtype,
+        )
     family = bare.partition(":")[0]
     if ":" in bare and family in FAMILIES:
         opener = FAMILIES.get(family)
@@ -169,8 +175,11 @@ def known_settings(name_or_path: str) -> tuple[str, ...] | None:
 
 
 def student_folder(name_or_path: str) -> Path | None:
-    """The folder of a student, when a path (of the folder or of its manifest) is given."""
-    path = Path(name_or_path)
+    """The folder of a student, when a path (of the folder or of its manifest) is given.
+
+    Settings may follow the path, as any name.
+    """
+    path = Path(split_settings(name_or_path)[0])
     folder = path.parent if path.name == MANIFEST else path
     # A name with a long setting can be no path at all.
     with suppress(OSError, ValueError):
@@ -215,7 +224,8 @@ def _student_label(path: str) -> str:
     """The name in a student's manifest, so that a table shows what was trained, not where."""
     folder = student_folder(path)
     assert folder is not None
-    return str(read_manifest(folder)["name"])
+    said = [f":{key}={value}" for key, value in split_settings(path)[1].items()]
+    return "".join([str(read_manifest(folder)["name"]), *said])
 
 
 def _family_label(name: str) -> str:

@@ -16,17 +16,22 @@ from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.core.hashing import blake, file_sha256
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
+from turbo_eval.models.running import RUNNING, content, place
+from turbo_eval.models.settings import Settings
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_weights" / "world"
 CARD = "card.json"
 _DTYPES = {"float32", "float16", "bfloat16"}
 
 
-def load(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> "MiniTextToVideo":
+def load(
+    name: str, values: Mapping[str, str], *, weights_dir: Path | None, device: str, dtype: str
+) -> "MiniTextToVideo":
     """Open a mini system; weights are read and checked when it first draws a clip.
 
     Args:
         name: `mini-teacher`.
+        values: Settings that were typed after it, see `turbo_eval.models.running`.
         weights_dir: A folder in the packaged layout. One without a card holds other weights, such
             as the judges', so the packaged system is used, as it is when None.
         device: Where the networks run.
@@ -34,11 +39,13 @@ def load(name: str, *, weights_dir: Path | None, device: str, dtype: str) -> "Mi
 
     Raises:
         PrerequisiteError: The packaged folder holds no card.
+        UsageError: A setting is unknown.
     """
     folder = PACKAGED
     if weights_dir is not None and (weights_dir / CARD).is_file():
         folder = weights_dir
-    return MiniTextToVideo(name, folder, device=device, dtype=dtype)
+    settings = Settings(name, values)
+    return MiniTextToVideo(name, folder, settings=settings, device=device, dtype=dtype)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -85,7 +92,16 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 class MiniTextToVideo:
     """A small diffusers text-to-video pipeline that draws 64 x 64 clips (see `TextToVideo`)."""
 
-    def __init__(self, name: str, folder: Path, *, device: str, dtype: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        settings: Settings | None = None,
+        device: str,
+        dtype: str,
+    ) -> None:
+        self._settings = (settings or Settings(name, {})).only(RUNNING)
         self._folder, self._device, self._dtype = folder, device, dtype
         self._card = read_card(folder)
         facts = self._card["info"]
@@ -110,7 +126,9 @@ class MiniTextToVideo:
     def fingerprint(self) -> str:
         """Content key of the weights and of the number format they run in."""
         files = sorted(self._info.weights.items())
-        return blake(json.dumps([self._info.name, files, self._dtype]).encode())
+        more = content(self._settings)
+        key = [self._info.name, files, self._dtype, *([more] if more else [])]
+        return blake(json.dumps(key).encode())
 
     def _load(self) -> Any:  # noqa: ANN401 - diffusers pipelines are untyped
         if self._pipeline is None:
@@ -123,8 +141,8 @@ class MiniTextToVideo:
                 pipeline = TextToVideoSDPipeline.from_pretrained(
                     self._folder, local_files_only=True
                 )
-                pipeline.set_progress_bar_config(disable=True)
-                self._pipeline = pipeline.to(self._device, getattr(torch, self._dtype))
+            dtype = getattr(torch, self._dtype)
+            self._pipeline = place(pipeline, self._settings, device=self._device, dtype=dtype)
         return self._pipeline
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:

@@ -7,7 +7,6 @@ the folders of the teachers among them.
 from pathlib import Path
 from typing import Any
 
-from turbo_eval.core.errors import UsageError
 from turbo_eval.models.protocol import TextToVideo
 from turbo_eval.models.published import (
     INDEX,
@@ -76,13 +75,10 @@ def open_real(
     if name in TRAINED_HERE:
         from turbo_eval.models.student import StudentTextToVideo
 
-        if values:
-            raise UsageError(
-                f"model {name} takes no settings", why=f"it was given {', '.join(values)}"
-            )
         return StudentTextToVideo(
             find_trained(name, weights_dir),
             name=name,
+            settings=Settings(name, values),
             weights_dir=weights_dir,
             device=device,
             dtype=dtype,

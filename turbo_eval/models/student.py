@@ -15,7 +15,8 @@ from turbo_eval.core.errors import ConfigError, PrerequisiteError, UsageError
 from turbo_eval.core.hashing import blake
 from turbo_eval.models.mini import check_files
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
-from turbo_eval.models.quiet import quiet_libraries
+from turbo_eval.models.running import RUNNING, content, place
+from turbo_eval.models.settings import Settings
 from turbo_eval.models.systems import find_system, system_fingerprint
 
 MANIFEST = "student.json"
@@ -26,16 +27,22 @@ MAX_STEPS = 50
 
 
 def load_packaged(
-    name: str, *, weights_dir: Path | None, device: str, dtype: str
+    name: str, values: Mapping[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> "StudentTextToVideo":
     """Open a student that is shipped with the package, such as `mini-turbo`.
 
     Raises:
         PrerequisiteError: There is none of this name.
+        UsageError: A setting is unknown.
     """
     folder = WEIGHTS / name
     return StudentTextToVideo(
-        folder, name=name, weights_dir=weights_dir, device=device, dtype=dtype
+        folder,
+        name=name,
+        settings=Settings(name, values),
+        weights_dir=weights_dir,
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -87,10 +94,12 @@ class StudentTextToVideo:
         folder: Path,
         *,
         name: str = "",
+        settings: Settings | None = None,
         weights_dir: Path | None = None,
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
+        self._settings = (settings or Settings(str(folder), {})).only(RUNNING)
         self._folder, self._device, self._dtype = folder, device, dtype
         self._manifest = read_manifest(folder)
         self._base = find_system(self._manifest["teacher"]["name"], weights_dir)
@@ -123,7 +132,9 @@ class StudentTextToVideo:
         files = sorted(self._info.weights.items())
         teacher = self._manifest["teacher"]["fingerprint"]
         sampling = self._manifest["sampling"]
-        return blake(json.dumps([self._info.name, files, teacher, sampling, self._dtype]).encode())
+        more = content(self._settings)
+        key = [self._info.name, files, teacher, sampling, self._dtype, *([more] if more else [])]
+        return blake(json.dumps(key).encode())
 
     def pipeline(self) -> Any:
         """The teacher's pipeline with the student's merged network in it; read once.
@@ -156,9 +167,8 @@ class StudentTextToVideo:
         add_lora(pipeline.unet, self._manifest["rank"])
         load_named_lora(pipeline.unet, load_file(self._folder / LORA))
         without_adapters(pipeline.unet)
-        pipeline.set_progress_bar_config(disable=True)
-        with quiet_libraries():
-            self._pipeline = pipeline.to(self._device, getattr(torch, self._dtype))
+        dtype = getattr(torch, self._dtype)
+        self._pipeline = place(pipeline, self._settings, device=self._device, dtype=dtype)
         return self._pipeline
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
