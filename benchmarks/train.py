@@ -1,32 +1,42 @@
 """Cost of a training step: recipes against each other, and against the authors' loop structure.
 
-Usage: python benchmarks/train.py [--steps N] [--threads N]
+Usage: python benchmarks/train.py [--steps N] [--batch N] [--threads N] [--compile]
 
-Every number comes from one run on one machine; ratios are what counts. Memory is the peak of a
-process of its own for each recipe, less that of a process that only loads teacher and student.
+Every number comes from one run on one machine; ratios are what counts. Each recipe has a process of
+its own. Memory is what its steps add at their peak to the networks that it holds.
+
+The authors' structure is re-enacted with the same networks, LoRA and draws: pixels are encoded and
+captions are read in every step, the teacher is called with and without caption one after the other,
+and the student's target goes through the adapters' branches. Both are measured in turn on the same
+clips, and the largest difference of their losses is told.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from turbo_eval.models.lora import lora_parameters
 from turbo_train import config, setup, teachers
+from turbo_train.consistency import consistency_output, l2, pseudo_huber
 from turbo_train.data.batch import Batch
 from turbo_train.distil import predict
 from turbo_train.recipes.common import Losses, Parts, draw, get
-from turbo_train.student import as_student, as_teacher
+from turbo_train.student import as_student, as_teacher, train_mode
 
 CONFIGS = ("mini-vcm", "mini-turbo", "mini-instructvideo", "mini-draft")
-BATCH = 4
+CHAINS = (5, 20)
+"""Numbers of sampling steps between which the cost of a reward's path is compared."""
+
+Step = Callable[[Parts, Batch, torch.Generator], Losses]
 
 
 def authors_step(parts: Parts, batch: Batch, generator: torch.Generator) -> Losses:
@@ -50,85 +60,160 @@ def authors_step(parts: Parts, batch: Batch, generator: torch.Generator) -> Loss
             x0[0] + w * (x0[0] - x0[1]), eps[0] + w * (eps[0] - eps[1]), drawn.index
         )
         end = run.end(drawn.index)
-        target = run.original(
-            student(previous.to(noisy.dtype), end, drawn.text, drawn.embedding), previous, end
-        )
-    return {"distillation": (prediction.original - target).square().mean()}
+        output = student(previous.to(noisy.dtype), end, drawn.text, drawn.embedding)
+        target = consistency_output(run.original(output, previous, end), previous, end)
+    settings = parts.config.consistency
+    if settings.loss == "l2":
+        return {"distillation": l2(prediction.model_pred, target)}
+    return {"distillation": pseudo_huber(prediction.model_pred, target, settings.huber_c)}
 
 
-def measure(name: str, steps: int, threads: int, authors: bool) -> dict[str, float]:
-    """Median seconds of a step (forward, backward, update) and the process's peak memory."""
-    torch.set_num_threads(threads)
-    settings = config.load(name, [f"batch_size={BATCH}", "track=none", "data.pool=64"])
-    if settings.rewards.clips > 1:
-        clips = settings.rewards.model_copy(update={"clips": BATCH})
-        settings = settings.model_copy(update={"rewards": clips})
+def peak_mib(*, reset: bool = False) -> float:
+    """Most memory that this process has held, in MiB; `reset` forgets what was before (Linux)."""
+    if reset:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def prepare(name: str, batch: int, compiled: bool, more: Sequence[str]) -> tuple[Parts, Any, Any]:
+    """Parts, accelerator and optimizer of a packaged configuration at this batch size."""
+    settings = config.load(name, more)
+    clips = min(batch, settings.rewards.clips)
+    settings = settings.model_copy(
+        update={
+            "batch_size": batch,
+            "rewards": settings.rewards.model_copy(update={"clips": clips}),
+            "accelerator": settings.accelerator.model_copy(update={"compile": compiled}),
+        }
+    )
     teacher = teachers.load(settings.teacher)
     parts = setup.make_parts(settings, teacher, weights_dir=None, device="cpu")
-    accelerator = setup.make_accelerator(settings, "cpu")
-    weights = [p for p in parts.plain.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=1e-5)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with TemporaryDirectory() as folder:
-        source = setup.make_source(settings, teacher, Path(folder) / "run")
-        batches = [source.batch(k, BATCH) for k in range(steps + 1)]
-    step: Callable[[Parts, Batch, torch.Generator], Losses] = get(settings.recipe)
-    if authors:
-        step = authors_step
-        batches = [pixels(k) for k in range(steps + 1)]
-    seconds = []
-    for batch in batches:
-        mark = time.perf_counter()
-        with accelerator.autocast():
-            losses = step(parts, batch, torch.Generator().manual_seed(0))
-        torch.stack([loss.float() for loss in losses.values()]).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        seconds.append(time.perf_counter() - mark)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": statistics.median(seconds[1:]), "mib": (peak - base) / 1024}
+    optimizer = torch.optim.AdamW(lora_parameters(parts.plain), lr=1e-5)
+    return parts, setup.make_accelerator(settings, "cpu"), optimizer
 
 
-def pixels(number: int) -> Batch:
+def one_step(
+    parts: Parts, accelerator: Any, optimizer: Any, step: Step, batch: Batch, number: int
+) -> tuple[float, float]:
+    """Forward, backward, update; returns seconds and the loss."""
+    torch.manual_seed(number)
+    train_mode(parts.plain, parts.config.compat)
+    mark = time.perf_counter()
+    with accelerator.autocast():
+        losses = step(parts, batch, torch.Generator().manual_seed(number))
+    total = torch.stack([loss.float() for loss in losses.values()]).sum()
+    total.backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return time.perf_counter() - mark, float(total.detach())
+
+
+def measure(
+    name: str, steps: int, batch: int, threads: int, compiled: bool, more: Sequence[str] = ()
+) -> dict[str, float]:
+    """Median seconds of a step and what its peak adds to the process's memory."""
+    torch.set_num_threads(threads)
+    parts, accelerator, optimizer = prepare(name, batch, compiled, more)
+    batches = [cached(parts, pixels(k, batch)) for k in range(steps + 1)]
+    base = peak_mib(reset=True)
+    step = get(parts.config.recipe)
+    seconds = [
+        one_step(parts, accelerator, optimizer, step, b, k)[0] for k, b in enumerate(batches)
+    ]
+    return {"seconds": statistics.median(seconds[1:]), "mib": peak_mib() - base}
+
+
+def against_authors(steps: int, batch: int, threads: int, compiled: bool) -> dict[str, float]:
+    """Both structures in turn, on the same clips and draws, with a LoRA of their own each."""
+    torch.set_num_threads(threads)
+    ours, theirs = (prepare("mini-vcm", batch, c, ()) for c in (compiled, False))
+    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    apart = 0.0
+    for k in range(steps + 1):
+        whole = pixels(k, batch)
+        ready = cached(ours[0], whole)
+        a, one = one_step(*ours, get("vcm"), ready, k)
+        b, two = one_step(*theirs, authors_step, whole, k)
+        seconds["ours"].append(a)
+        seconds["theirs"].append(b)
+        apart = max(apart, abs(one - two) / abs(two))
+    found = {side: statistics.median(values[1:]) for side, values in seconds.items()}
+    return {**found, "loss, largest relative difference": apart}
+
+
+def pixels(number: int, count: int) -> Batch:
     """A batch as a video file would give it."""
     import numpy as np
 
     from turbo_train.world.stream import item
 
-    items = [item(200, number * BATCH + k) for k in range(BATCH)]
+    items = [item(200, number * count + k) for k in range(count)]
     clips = torch.from_numpy(np.stack([entry.clip() for entry in items]))
     captions = tuple(entry.caption for entry in items)
     return Batch(captions=captions, keys=captions, pixels=clips)
+
+
+def cached(parts: Parts, batch: Batch) -> Batch:
+    """The same batch as training reads it: encoded before."""
+    assert batch.pixels is not None
+    return Batch(batch.captions, batch.keys, latents=parts.teacher.encode(batch.pixels))
 
 
 def main() -> None:
     """Print the table as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action="store_true", help="compile our networks")
     args = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    found: dict[str, Any] = {}
-    for name, authors in [*((c, False) for c in CONFIGS), ("mini-vcm", True)]:
-        with context.Pool(1) as pool:
-            label = f"{name} as the authors build it" if authors else name
-            found[label] = pool.apply(measure, (name, args.steps, args.threads, authors))
-    vcm, turbo = found["mini-vcm"], found["mini-turbo"]
-    ratios = {
-        "turbo / vcm, seconds": turbo["seconds"] / vcm["seconds"],
-        "turbo / vcm, memory": turbo["mib"] / vcm["mib"],
-        "instructvideo / turbo, seconds": found["mini-instructvideo"]["seconds"] / turbo["seconds"],
-        "draft / turbo, seconds": found["mini-draft"]["seconds"] / turbo["seconds"],
-        "authors' structure / ours, seconds": found["mini-vcm as the authors build it"]["seconds"]
-        / vcm["seconds"],
+    common = (args.steps, args.batch, args.threads, args.compile)
+    chains = {
+        "turbo": ("mini-turbo", "consistency.solver_steps"),
+        "instructvideo": ("mini-instructvideo", "chain.steps"),
+        "draft": ("mini-draft", "chain.steps"),
     }
+    found: dict[str, dict[str, float]] = {}
+
+    def apart(function: Callable[..., dict[str, float]], *arguments: object) -> dict[str, float]:
+        with context.Pool(1) as pool:
+            return pool.apply(function, arguments)
+
+    for name in CONFIGS:
+        found[name] = apart(measure, name, *common)
+    for label, (name, key) in chains.items():
+        for count in CHAINS:
+            found[f"{label}, {count} sampling steps"] = apart(
+                measure, name, *common, (f"{key}={count}",)
+            )
+    authors = apart(against_authors, *common)
+    ratios = {}
+    for above, below in (("turbo", "vcm"), ("instructvideo", "turbo"), ("draft", "turbo")):
+        for unit, word in (("seconds", "seconds"), ("mib", "memory")):
+            ratio = found[f"mini-{above}"][unit] / found[f"mini-{below}"][unit]
+            ratios[f"{above} / {below}, {word}"] = ratio
+    few, many = CHAINS
+    for label in chains:
+        ratios[f"{label}, {many} sampling steps / {few}, seconds"] = (
+            found[f"{label}, {many} sampling steps"]["seconds"]
+            / found[f"{label}, {few} sampling steps"]["seconds"]
+        )
+    ratios["authors' structure / ours, seconds"] = authors["theirs"] / authors["ours"]
     print(
         json.dumps(
             {
-                "batch": BATCH,
+                "batch": args.batch,
                 "steps": args.steps,
                 "threads": args.threads,
+                "compiled": args.compile,
                 "runs": {k: {a: round(b, 3) for a, b in v.items()} for k, v in found.items()},
+                "against the authors' structure": {k: round(v, 6) for k, v in authors.items()},
                 "ratios": {k: round(v, 3) for k, v in ratios.items()},
             },
             indent=1,
