@@ -368,14 +368,14 @@ def test_links_keep_the_names_that_vbench_would_show(capsys: Capture) -> None:
     Path("clips").mkdir()
     for number, name in enumerate(("a still frame-0.mp4", "a still frame-1.mp4"), 1):
         (Path("clips") / name).symlink_to(Path("../store") / f"000{number}.mp4")
-    # The folder itself may be a link, too, and the path may go up.
+    # The folder itself may be a link, too.
     Path("linked").symlink_to("clips")
     only = ["--dimensions", "temporal_flickering", "--export", "vbench:OUT"]
-    for folder in ("clips", "linked", "store/../linked"):
+    for folder in ("clips", "linked"):
         args = ["run", "vbench:info.json", "--model", f"folder:{folder}", "--run", f"r/{folder}"]
         assert command([*args, *only]) == 0
         found = json.loads(Path("OUT/temporal_flickering_eval_results.json").read_text("utf-8"))
         paths = [Path(video["video_path"]) for video in found["temporal_flickering"][1]]
-        base = Path.cwd() / folder.removeprefix("store/../")
-        assert paths == [base / "a still frame-0.mp4", base / "a still frame-1.mp4"]
+        names = ("a still frame-0.mp4", "a still frame-1.mp4")
+        assert paths == [Path.cwd() / folder / name for name in names]
     capsys.readouterr()

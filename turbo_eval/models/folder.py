@@ -6,7 +6,6 @@ silence: what matches no prompt, what is there twice, and what is missing, is re
 """
 
 import csv
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -303,8 +302,8 @@ def _read_list(path: Path) -> Iterator[tuple[Path, str, int | None]]:
 
 
 def _whole(path: Path) -> Path:
-    """The absolute path without `..`; a link keeps its own name, which says what the video is."""
-    return Path(os.path.abspath(path))
+    """The absolute path; a link keeps its own name, which says what the video is."""
+    return path.absolute()
 
 
 def _clashes(prompts: Iterable[Prompt], served: set[str]) -> tuple[tuple[str, ...], ...]:
