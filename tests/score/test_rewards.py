@@ -10,7 +10,8 @@ from turbo_eval.config import RunConfig
 from turbo_eval.core.errors import InputError, PrerequisiteError, UsageError
 from turbo_eval.core.records import Prompt
 from turbo_eval.core.runs import RunFolder
-from turbo_eval.metrics.rewards.metric import RewardBackbone, part
+from turbo_eval.metrics.rewards.backbone import RewardBackbone
+from turbo_eval.metrics.rewards.metric import part
 from turbo_eval.score.plan import metrics_for
 from turbo_eval.score.rewards import (
     REWARDS_FILE,

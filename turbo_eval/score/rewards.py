@@ -19,9 +19,10 @@ from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.records import Prompt
 from turbo_eval.core.runs import RunFolder, exclusive
 from turbo_eval.core.store import write_json_atomic
+from turbo_eval.metrics.rewards.backbone import reward_backbone
 from turbo_eval.metrics.rewards.base import PREFIX
 from turbo_eval.metrics.rewards.load import REGISTRY
-from turbo_eval.metrics.rewards.metric import part, reward_backbone
+from turbo_eval.metrics.rewards.metric import part
 from turbo_eval.video.clip import Clip
 
 REWARDS_FILE: Final = "rewards.json"

@@ -8,7 +8,8 @@ from tests.metrics.rewards.test_towers import Bright
 from turbo_eval.backbones.protocol import Backbone
 from turbo_eval.core.records import Prompt
 from turbo_eval.metrics.base import aggregate
-from turbo_eval.metrics.rewards.metric import RewardBackbone, part, reward_metric
+from turbo_eval.metrics.rewards.backbone import RewardBackbone
+from turbo_eval.metrics.rewards.metric import part, reward_metric
 from turbo_eval.video.clip import Clip, clip_of
 
 PROMPT = Prompt("p", "light", (), {}, "test", 0)

@@ -14,7 +14,7 @@ from turbo_eval.backbones.official.viclip_network import Sizes, ViCLIP
 from turbo_eval.core.errors import InputError, PrerequisiteError, UsageError
 from turbo_eval.core.records import Prompt
 from turbo_eval.metrics.rewards import Reward, load
-from turbo_eval.metrics.rewards.metric import RewardBackbone
+from turbo_eval.metrics.rewards.backbone import RewardBackbone
 from turbo_eval.metrics.rewards.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from turbo_eval.metrics.rewards.viclip import ViclipReward
 from turbo_eval.video.clip import Clip

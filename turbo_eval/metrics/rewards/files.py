@@ -10,8 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from turbo_eval.backbones.official.files import file_of
-from turbo_eval.backbones.official.weights import folders
 from turbo_eval.core.errors import PrerequisiteError
 
 
@@ -124,16 +122,15 @@ BERT_LARGE: Final = Source(
     description="The word pieces that InternVideo2 reads.",
 )
 
-_JUDGE: Final = file_of("viclip")
 VICLIP: Final = Source(
     id="viclip",
-    files=(_JUDGE.file,),
-    hub="",
-    hub_files=(),
-    wrapper=_JUDGE.wrapper,
-    megabytes=_JUDGE.megabytes,
-    licence=_JUDGE.licence,
-    page=_JUDGE.page,
+    files=("ViClip-InternVid-10M-FLT.pth",),
+    hub="OpenGVLab/VBench_Used_Models",
+    hub_files=("ViClip-InternVid-10M-FLT.pth",),
+    wrapper="model",
+    megabytes=1711,
+    licence="see the page",
+    page=f"{_HUB}/OpenGVLab/VBench_Used_Models",
     description="ViCLIP score of a clip (ViT-L/14, 8 frames, arXiv 2307.06942).",
     kind="video",
 )
@@ -160,6 +157,9 @@ def locate(source: Source, weights_dir: Path | None = None) -> Path | None:
         source: The reward's entry.
         weights_dir: The folder that the user named, if any.
     """
+    # Its package brings a video decoder, which those who only list names do not need.
+    from turbo_eval.backbones.official.weights import folders
+
     for folder in folders(weights_dir):
         for name in source.files:
             # A name that cannot be, or a folder that may not be entered, holds no weights.
@@ -188,6 +188,8 @@ def find(source: Source, weights_dir: Path | None = None) -> Path:
     """
     path = locate(source, weights_dir)
     if path is None:
+        from turbo_eval.backbones.official.weights import folders
+
         searched = folders(weights_dir)
         raise PrerequisiteError(
             f"no weights {source.files[0]} of the reward {source.id!r}",
