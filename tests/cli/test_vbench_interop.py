@@ -379,3 +379,32 @@ def test_links_keep_the_names_that_vbench_would_show(capsys: Capture) -> None:
         names = ("a still frame-0.mp4", "a still frame-1.mp4")
         assert paths == [Path.cwd() / folder / name for name in names]
     capsys.readouterr()
+
+
+def test_a_clip_of_one_frame_says_which_dimensions_need_two(capsys: Capture) -> None:
+    need_two = (
+        "subject_consistency",
+        "background_consistency",
+        "temporal_flickering",
+        "motion_smoothness",
+        "dynamic_degree",
+    )
+    fine = ("aesthetic_quality", "imaging_quality", "overall_consistency")
+    entry = {"prompt_en": "a cat", "dimension": [*need_two, *fine]}
+    Path("info.json").write_text(json.dumps([entry]), encoding="utf-8")
+    write_clip(Path("clips/a cat-0.mp4"), 1, frames=1)
+    # The mini judges look at what is there: the fake ones make up arrays of any length.
+    assert go("--judges", "mini", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["models"]["clips"]
+    assert {name: found[f"vbench.{name}"]["n"] for name in (*need_two, *fine)} == {
+        **dict.fromkeys(need_two, 0),
+        **dict.fromkeys(fine, 1),
+    }
+    reasons = {
+        row["metric"].removeprefix("vbench."): (row["status"], row["reason"])
+        for row in RunFolder("r").scores.read()
+    }
+    for name in need_two:
+        status, reason = reasons[name]
+        assert status == "skipped"
+        assert "frame" in reason
