@@ -104,7 +104,7 @@ def test_a_compiled_network_draws_the_same(folders: Any, monkeypatch: pytest.Mon
     eager, fast = opened(folders(name), name), opened(folders(name), name, ",compile=yes")
     assert fast.fingerprint() == eager.fingerprint()
     clips = [system.generate(["a cat"], [1], TWO).astype(int) for system in (eager, fast)]
-    assert fast._pipeline.transformer._compiled_call_impl is not None
+    assert fast._pipeline.transformer._compiled_call_impl is not None  # type: ignore[attr-defined]
     assert np.abs(clips[0] - clips[1]).max() <= 1
 
 

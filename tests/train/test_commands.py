@@ -98,8 +98,13 @@ def test_a_run_is_resumed_in_several_processes(
     settings = config.load("mini-vcm").model_dump(mode="json")
     (tmp_path / "train.json").write_text(json.dumps(settings))
     called: list[int] = []
+
+    def launch(_arguments: list[str], processes: int) -> int:
+        called.append(processes)
+        return 7
+
     monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.setattr("turbo_train.launch.launch", lambda _args, n: called.append(n) or 7)
+    monkeypatch.setattr("turbo_train.launch.launch", launch)
     assert typed("resume", str(tmp_path), "--processes", "3") == 7
     assert called == [3]
 

@@ -75,9 +75,9 @@ def test_a_run_with_compiled_networks_ends_like_one_without(
     for before, after in zip(eager, fast, strict=True):
         for name, value in before.items():
             assert after[name] == pytest.approx(value, rel=2e-4), name
-    for name, value in one.items():
+    for name, weight in one.items():
         # Adam's first steps are as large for the smallest gradients as for the largest.
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-4)
+        torch.testing.assert_close(two[name], weight, rtol=1e-3, atol=2e-4)
     assert names[0] == names[1]
     assert not any("_orig_mod" in name for name in names[1])
 

@@ -69,7 +69,11 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 def test_shards_train_what_copies_train_and_share_their_checkpoints(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
-    average = {"consistency": {"target_ema": 0.5, "loss": "l2"}, "accumulate": 2, "recompute": True}
+    average: dict[str, Any] = {
+        "consistency": {"target_ema": 0.5, "loss": "l2"},
+        "accumulate": 2,
+        "recompute": True,
+    }
     cases: Cases = [
         ("copies", case(tiny_folder, sharding="none")),
         ("shards", case(tiny_folder, sharding="fsdp")),
@@ -100,7 +104,7 @@ def test_shards_train_what_copies_train_and_share_their_checkpoints(
         torch.testing.assert_close(two[index]["exp_avg"], entry["exp_avg"], atol=1e-6, rtol=1e-3)
 
     # Shards go on from what copies wrote, and copies from what shards wrote.
-    four = {"steps": 4}
+    four: dict[str, Any] = {"steps": 4}
     told = train(
         [
             ("copies", case(tiny_folder, sharding="fsdp", **four)),
