@@ -60,7 +60,8 @@ def test_every_model_gets_them_and_its_own_ones_win(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said", "message"),
     [
-        ("mini-teacher", SAID, "model mini-teacher takes no --size: it has no settings"),
+        ("fake", SAID, "model fake takes no --size: it has no settings"),
+        ("mini-teacher", SAID, "model mini-teacher takes no --size: its settings are offload"),
         ("mini-turbo", {"fps": "8"}, "model mini-turbo takes no --fps"),
         ("vcm-vc2", SAID, "model vcm-vc2 takes no --size"),
         ("t2v-turbo-vc2", {"negative": "dull"}, "t2v-turbo-vc2 takes no --negative: its settings"),

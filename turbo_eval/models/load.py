@@ -23,6 +23,7 @@ from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
 from turbo_eval.models.real_systems import real_names
+from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings, split_settings
 from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
 
@@ -146,7 +147,7 @@ def load(
 
 
 def known_settings(name_or_path: str) -> tuple[str, ...] | None:
-    """The settings that may follow a name; none for students and videos that exist already.
+    """The settings that may follow a name; none for videos that exist already.
 
     Args:
         name_or_path: As in `load`; its own settings do not matter.
@@ -158,8 +159,10 @@ def known_settings(name_or_path: str) -> tuple[str, ...] | None:
         UsageError: No such name.
     """
     load_plugins()
-    if name_or_path.startswith(PREFIX) or student_folder(name_or_path) is not None:
+    if name_or_path.startswith(PREFIX):
         return ()
+    if student_folder(name_or_path) is not None:
+        return RUNNING
     bare, _ = split_settings(name_or_path)
     family = bare.partition(":")[0]
     opener: object

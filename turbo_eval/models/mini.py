@@ -24,6 +24,11 @@ CARD = "card.json"
 _DTYPES = {"float32", "float16", "bfloat16"}
 
 
+def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all mini systems take the same)
+    """The settings of a mini system."""
+    return RUNNING
+
+
 def load(
     name: str, values: Mapping[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> "MiniTextToVideo":

@@ -15,6 +15,7 @@ from turbo_eval.models.published import (
     find,
     find_trained,
 )
+from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings
 
 
@@ -50,10 +51,10 @@ def facts_without_weights(name: str) -> dict[str, Any] | None:
 
 
 def known_settings(name: str) -> tuple[str, ...]:
-    """The settings of a published system; none of students that are trained here."""
+    """The settings of a published system, or of a student that is trained here."""
     from turbo_eval.models.latent_system import COMMON, OWN
 
-    return () if name in TRAINED_HERE else (*COMMON, *OWN[SYSTEMS[name].kind])
+    return RUNNING if name in TRAINED_HERE else (*COMMON, *OWN[SYSTEMS[name].kind])
 
 
 def open_real(

@@ -26,6 +26,11 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "_weights"
 MAX_STEPS = 50
 
 
+def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all students take the same)
+    """The settings of a student that was distilled here."""
+    return RUNNING
+
+
 def load_packaged(
     name: str, values: Mapping[str, str], *, weights_dir: Path | None, device: str, dtype: str
 ) -> "StudentTextToVideo":
