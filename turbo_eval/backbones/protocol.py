@@ -56,7 +56,11 @@ class BackboneInfo:
 
 @runtime_checkable
 class Backbone(Protocol):
-    """A network that looks at one clip at a time."""
+    """A network that looks at one clip at a time.
+
+    One may have a method `load()` that reads its weights, at most once; it is called before the
+    first clip, so that no clip's time contains it.
+    """
 
     @property
     def info(self) -> BackboneInfo:

@@ -89,6 +89,13 @@ Run = Annotated[
     Path | None, typer.Option("--run", help="Run folder; runs/SUITE-KEY when not given.")
 ]
 ExistingRun = Annotated[Path, typer.Option("--run", help="Run folder.", envvar="TURBO_EVAL_RUN")]
+Sample = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run folder of a small sample (run with --limit) whose measured times the estimate "
+        "counts, too."
+    ),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]

@@ -113,10 +113,13 @@ def plan(
     compat: o.CompatMode = None,
     static_filter: o.StaticFilter = None,
     run_folder: o.Run = None,
+    sample: o.Sample = None,
     config: o.Config = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Show what `run` with the same options would do; nothing is made.
+
+    Estimates are means of what was measured: in this run so far, and in a --sample of it.
 
     Example: turbo-eval plan mini --model mini-teacher --seeds 5
     """
@@ -141,7 +144,7 @@ def plan(
         static_filter=static_filter,
         run=run_folder,
     )
-    _run(typed, config, dry_run=True, as_json=as_json)
+    _run(typed, config, dry_run=True, as_json=as_json, sample=sample)
 
 
 def demo(
@@ -178,10 +181,11 @@ def _run(
     dry_run: bool,
     as_json: bool,
     export: Path | None = None,
+    sample: Path | None = None,
 ) -> None:
     session = start(typed, file, dry_run=dry_run)
     if dry_run:
-        print_plan(session, stage_plans(session), as_json=as_json)
+        print_plan(session, stage_plans(session, sample), as_json=as_json)
         return
     say(f"Run folder: {session.run.path}")
     outcomes = do_stages(session)

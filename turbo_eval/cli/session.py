@@ -84,9 +84,9 @@ class Session:
         rows = current_videos(self.run, self.prompts, wanted)
         return [row for row in rows if row.status == "ok"]
 
-    def plan_videos(self) -> VideoPlan:
-        """What the generate stage will do."""
-        return plan_videos(self.config, self.prompts, self.sources, self.run)
+    def plan_videos(self, history: Sequence[Mapping[str, Any]] = ()) -> VideoPlan:
+        """What the generate stage will do; `history` are video rows of a measured sample."""
+        return plan_videos(self.config, self.prompts, self.sources, self.run, history)
 
     def plan_features(
         self, videos: Iterable[VideoRow], given_up: Collection[Key] = ()
@@ -244,9 +244,18 @@ def reopen(path: Path, *, dry_run: bool = False, **operational: Any) -> Session:
     return Session(config, prompts, named_sources(_open(config), files), judges, run)
 
 
-def stage_plans(session: Session) -> list[StagePlan]:
-    """Say for each stage what is finished and what is missing, also for videos not made yet."""
-    plan = session.plan_videos()
+def stage_plans(session: Session, sample: Path | None = None) -> list[StagePlan]:
+    """Say for each stage what is finished and what is missing, also for videos not made yet.
+
+    Args:
+        session: The run.
+        sample: Folder of another run, whose measured times count as well.
+
+    Raises:
+        PrerequisiteError: There is no run in the sample's folder.
+    """
+    measured = RunFolder(sample).open() if sample else None
+    plan = session.plan_videos(measured.videos.read() if measured else ())
     videos = session.videos()
     todo = {(i.label, i.video_id) for items in plan.missing.values() for i in items}
     there = [v for v in videos if (v.model, v.video_id) not in todo]
@@ -268,7 +277,8 @@ def stage_plans(session: Session) -> list[StagePlan]:
     waiting = sum(to_look.values())
     for each in features.items:
         to_look.update(session.judges.infos[role].id for role in each.missing)
-    seconds = seconds_of(to_look, session.run.features.read())
+    rows = [*session.run.features.read(), *(measured.features.read() if measured else ())]
+    seconds = seconds_of(to_look, rows)
     return [
         StagePlan("generate", plan.total, plan.total - plan.count, plan.count, plan.seconds),
         StagePlan(

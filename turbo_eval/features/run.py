@@ -93,11 +93,16 @@ def _look(
             outcome.cached += 1
             progress.advance(1, cached=1)
             continue
+        decoding = 0.0
         if clip is None:
+            begun = time.perf_counter()
             clip = _decode(item, run)
-        seconds, reason = 0.0, str(clip)
+            decoding = time.perf_counter() - begun
+        seconds, reason = decoding, str(clip)
         if isinstance(clip, Clip):
-            seconds, reason = _extract(item, role, key, clip, judges, run, retries)
+            # The first part that looks is charged with the decoding, so that all rows of a video
+            # together say what it costs.
+            seconds, reason = _extract(item, role, key, clip, judges, run, retries, decoding)
         rows.append(feature_row(item.video, judges, role, key, run, seconds, reason))
         outcome.seconds += seconds
         if reason:
@@ -132,13 +137,19 @@ def _extract(
     judges: Judges,
     run: RunFolder,
     retries: int,
+    decoding: float,
 ) -> tuple[float, str]:
-    """Let one backbone look; returns its seconds and the reason if it failed."""
+    """Let one backbone look; returns its seconds, decoding included, and why it failed."""
     backbone = require(judges, role)
     reason = ""
     for _ in range(retries + 1):
         start = time.perf_counter()
         try:
+            # Reading weights takes seconds, once: in a video's time it would spoil estimates.
+            load = getattr(backbone, "load", None)
+            if load is not None:
+                load()
+            start = time.perf_counter() - decoding
             arrays = backbone.extract(clip, item.prompt)
         except PrerequisiteError as error:
             if not isinstance(error, MemoryShortage):

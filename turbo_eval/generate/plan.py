@@ -136,7 +136,11 @@ def open_sources(
 
 
 def plan_videos(
-    config: RunConfig, prompts: Sequence[Prompt], sources: Sequence[Source], run: RunFolder
+    config: RunConfig,
+    prompts: Sequence[Prompt],
+    sources: Sequence[Source],
+    run: RunFolder,
+    history: Sequence[Mapping[str, Any]] = (),
 ) -> VideoPlan:
     """Compare what a run needs with its rows and files.
 
@@ -147,6 +151,7 @@ def plan_videos(
         prompts: The prompts of the run.
         sources: The models.
         run: The run folder; only read.
+        history: Video rows of a measured sample, for the estimate alone.
 
     Raises:
         InputError: A folder of videos holds none for any prompt.
@@ -176,7 +181,7 @@ def plan_videos(
         missing[source.label] = todo
         total += len(wanted)
         if todo:
-            estimates.append(_estimate(source.label, len(todo), rows.values()))
+            estimates.append(_estimate(source.label, len(todo), [*rows.values(), *history]))
     seconds = None if None in estimates else sum(e for e in estimates if e is not None)
     total += len(absent)
     return VideoPlan(tuple(sources), missing, total, seconds, tuple(notes), tuple(absent))

@@ -126,6 +126,21 @@ class OfficialPart:
             else description,
         )
 
+    def load(self) -> None:
+        """Read the weights, if that is still to be done.
+
+        Raises:
+            PrerequisiteError: Weights are missing, damaged or of another network.
+        """
+        if self._judge is None:
+            module, _, name = PARTS[self.role].partition(":")
+            make = getattr(import_module(module), name)
+            more = {"mixed": False} if self.unmixed else {}
+            self._judge = make(
+                device=self.device, weights_dir=self.weights_dir, dtype=self.dtype, **more
+            )
+        self._judge.network()
+
     def extract(self, clip: Clip, prompt: Prompt) -> Features:
         """Look at a clip.
 
@@ -139,13 +154,7 @@ class OfficialPart:
         Raises:
             PrerequisiteError: Weights are missing, damaged or of another network.
         """
-        if self._judge is None:
-            module, _, name = PARTS[self.role].partition(":")
-            make = getattr(import_module(module), name)
-            more = {"mixed": False} if self.unmixed else {}
-            self._judge = make(
-                device=self.device, weights_dir=self.weights_dir, dtype=self.dtype, **more
-            )
+        self.load()
         features: Features = self._judge.extract(clip, prompt)
         return features
 

@@ -1,0 +1,294 @@
+"""Scoring with VBench's own networks: our seconds and memory beside the official program's.
+
+Usage: python benchmarks/score.py --weights-dir W [--python PATH | --shared FOLDER] [options]
+
+Both programs score the same clips with the same weights on the same machine, one process for each
+dimension, imports and loading included; then we score all dimensions in one process, as people do.
+PATH is an interpreter with the official `vbench`. Without it, the seconds that the official
+program took for one clip on 2 cores are read from `fixtures/vbench/README.md` in the shared folder,
+which is a recording from another day, not this run. Random weights will do (`turbo-eval weights
+random --seed 101 --into W`, and BERT's word pieces in W/bert-base-uncased/vocab.txt).
+
+Clips are clip_01, clip_02, ... of the shared folder, or drawn ones of the same size. With
+`--judge-dtype bf16` our side runs in both number types, and the largest change of a score is shown.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OURS = "import sys; from turbo_eval.cli.main import run; sys.exit(run(sys.argv[1:]))"
+MOST = 5
+"""Videos of one prompt that the official program reads."""
+TOGETHER = "all, in one process"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process took: wall seconds, and the most memory in MB that it held at once."""
+
+    seconds: float
+    megabytes: float
+
+
+def main() -> int:
+    """Measure and print the table; returns 1 when a process failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights-dir", type=Path, required=True)
+    parser.add_argument("--python", type=Path, help="interpreter that has the official package")
+    parser.add_argument("--shared", type=Path, help="folder of the recordings")
+    parser.add_argument("--dimensions", default="", help="separated by commas; all 16 when empty")
+    parser.add_argument("--clips", type=int, default=1, choices=range(1, MOST + 1))
+    parser.add_argument("--frames", type=int, default=16, help="of drawn clips")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--judge-dtype", default="float32", choices=("float32", "bf16"))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--work", type=Path, default=Path("runs") / "score-benchmark")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    args = parser.parse_args()
+    from turbo_eval.metrics.normalise import DIMENSIONS
+
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    work = args.work.resolve() / time.strftime("%Y%m%d-%H%M%S")
+    names = [name for name in args.dimensions.split(",") if name] or list(DIMENSIONS)
+    videos = make_videos(work, names, args)
+    recorded = read_recorded(args.shared) if args.shared else {}
+    warm(names, args.weights_dir)
+    rows = [measure(name, videos, work, args, recorded) for name in names]
+    rows.append(measure_together(names, rows, videos, work, args))
+    print(json.dumps(rows, indent=1) if args.json else table(rows, args))
+    sides = ("ours s", "official s") if args.python else ("ours s",)
+    return int(any(row[side] is None for row in rows for side in sides))
+
+
+def make_videos(work: Path, names: Sequence[str], args: argparse.Namespace) -> dict[str, Path]:
+    """Lay out the clips under VBench's names, and a prompt list for each dimension and for all.
+
+    Returns:
+        Dimension (or `TOGETHER`) -> prompt list; the clips lie in `work/videos`.
+    """
+    from turbo_eval.core.records import Prompt
+    from turbo_eval.report.vbench_export import official_name
+    from turbo_eval.report.verify import SAMPLES
+    from turbo_eval.video.encode import encode
+
+    folder = work / "videos"
+    folder.mkdir(parents=True)
+    fixtures = args.shared / "fixtures" / "vbench" / "videos" if args.shared else None
+    sources = []
+    for number in range(args.clips):
+        source = work / f"drawn_{number}.mp4"
+        if fixtures is not None:
+            source = (fixtures / f"clip_{number + 1:02d}.mp4").resolve(strict=True)
+        else:
+            encode(drawn(number, args.frames), 8.0, source)
+        sources.append(source)
+    infos, entries = {}, []
+    for name in names:
+        sample = next(sample for sample in SAMPLES if name in sample["dimension"])
+        # A prompt for each dimension, so that no two share videos in the official program.
+        entry = {**sample, "dimension": [name]}
+        if any(other["prompt_en"] == entry["prompt_en"] for other in entries):
+            entry["prompt_en"] += f" {len(entries)}"
+        entries.append(entry)
+        prompt = Prompt("", entry["prompt_en"], (), {}, "", 0)
+        for number, source in enumerate(sources):
+            (folder / official_name(prompt, number)).symlink_to(source)
+        infos[name] = work / f"{name}.json"
+        infos[name].write_text(json.dumps([entry]), encoding="utf-8")
+    infos[TOGETHER] = work / "all.json"
+    infos[TOGETHER].write_text(json.dumps(entries), encoding="utf-8")
+    return infos
+
+
+def drawn(number: int, frames: int) -> Any:
+    """A clip of 512 x 320 with texture and motion, uint8 [T, 320, 512, 3]."""
+    y, x = np.mgrid[0:320, 0:512].astype(np.float32)
+    rng = np.random.default_rng(number)
+    waves = rng.uniform(0.02, 0.3, (3, 3))
+    clip = np.empty((frames, 320, 512, 3), np.uint8)
+    for t in range(frames):
+        for channel, (a, b, c) in enumerate(waves):
+            clip[t, ..., channel] = 128 + 100 * np.sin(a * x + b * y + 5 * c * t)
+    return clip
+
+
+def warm(names: Sequence[str], weights_dir: Path) -> None:
+    """Let our side convert its weights once, and bring every file into the cache of the system."""
+    code = "import sys; from pathlib import Path; from turbo_eval.backbones.official.ready import "
+    code += "check_role; check_role(sys.argv[1], Path(sys.argv[2]))"
+    from turbo_eval.backbones.official import PARTS
+    from turbo_eval.backbones.official.files import files_of_role
+    from turbo_eval.backbones.official.weights import locate
+    from turbo_eval.metrics.vbench import metric
+
+    for role in dict.fromkeys(role for name in names for role in metric(name).info.roles):
+        if role not in PARTS:
+            continue
+        subprocess.run([sys.executable, "-c", code, role, str(weights_dir)], check=True)
+        for file in files_of_role(role):
+            path = locate(file, weights_dir)
+            if path is not None:
+                with path.open("rb") as data:
+                    while data.read(1 << 24):
+                        pass
+
+
+def spent(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Cost | None:
+    """Run a process; what it prints goes to a log. None when it failed."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.perf_counter()
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            list(command), stdout=out, stderr=out, env={**os.environ, **(env or {})}
+        )
+        # wait4 gives this one child's memory (in KiB on Linux), and that of what it has started.
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - begun
+    if child.returncode:
+        print(f"exit code {child.returncode}: see {log}", file=sys.stderr)
+        return None
+    return Cost(seconds, usage.ru_maxrss / 1024)
+
+
+def ours(
+    name: str, infos: Mapping[str, Path], work: Path, args: argparse.Namespace, dtype: str
+) -> Cost | None:
+    """Score with turbo-eval in a fresh run folder and export."""
+    label = f"{name.partition(',')[0]}-{dtype}"
+    command = [sys.executable, "-c", OURS, "run", f"vbench:{infos[name]}"]
+    command += ["--model", f"folder:{work / 'videos'}", "--judges", "official"]
+    command += ["--weights-dir", str(args.weights_dir), "--device", args.device]
+    command += ["--judge-dtype", dtype, "--run", str(work / "runs" / label)]
+    command += ["--seeds", str(args.clips), "--export", f"vbench:{work / 'results' / label}"]
+    return spent(command, work / "logs" / f"ours-{label}.txt")
+
+
+def official(
+    name: str, infos: Mapping[str, Path], work: Path, args: argparse.Namespace
+) -> Cost | None:
+    """Score with the official program, driven as `turbo-eval verify vbench` drives it."""
+    from turbo_eval.backbones.official.files import VOCABULARY
+    from turbo_eval.backbones.official.weights import locate
+    from turbo_eval.report import verify
+
+    verify.link_weights(work / "cache", args.weights_dir)
+    command = [str(args.python), str(verify.DRIVER), "--dimension", name]
+    command += ["--videos", str(work / "videos"), "--info", str(infos[name])]
+    command += ["--cache", str(work / "cache"), "--out", str(work / "results" / "official")]
+    command += ["--device", args.device]
+    words = locate(VOCABULARY, args.weights_dir)
+    command += ["--vocabulary", str(words.resolve())] if words else []
+    return spent(command, work / "logs" / f"official-{name}.txt")
+
+
+def read_recorded(shared: Path) -> dict[str, tuple[float, float, float]]:
+    """Dimension -> recorded (seconds to load, seconds a clip, MB) of the official program."""
+    text = (shared / "fixtures" / "vbench" / "README.md").read_text(encoding="utf-8")
+    found = {}
+    for line in text.partition("## Speed")[2].splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        numbers = [re.match(r"[\d.]+", cell) for cell in cells[1:]]
+        if len(cells) == 4 and all(numbers):
+            load, clip, memory = (float(number[0]) for number in numbers if number)
+            found.update(dict.fromkeys(cells[0].split(", "), (load, clip, memory)))
+    return found
+
+
+def measure(
+    name: str,
+    infos: Mapping[str, Path],
+    work: Path,
+    args: argparse.Namespace,
+    recorded: Mapping[str, tuple[float, float, float]],
+) -> dict[str, Any]:
+    """One row: both programs on one dimension."""
+    print(f"{name} ...", file=sys.stderr)
+    mine = ours(name, infos, work, args, "float32")
+    theirs, source = None, ""
+    if args.python:
+        theirs, source = official(name, infos, work, args), "this run"
+    elif name in recorded:
+        load, clip, memory = recorded[name]
+        theirs, source = Cost(load + clip * args.clips, memory), "recorded"
+    row = compared(name, mine, theirs, source)
+    if args.judge_dtype != "float32":
+        row |= reduced(name, ours(name, infos, work, args, args.judge_dtype), mine, work)
+    return row
+
+
+def compared(name: str, mine: Cost | None, theirs: Cost | None, source: str) -> dict[str, Any]:
+    """The cells of a row; None where a side has no number."""
+    both = mine is not None and theirs is not None
+    return {
+        "dimension": name,
+        "ours s": round(mine.seconds, 2) if mine else None,
+        "official s": round(theirs.seconds, 2) if theirs else None,
+        "times faster": round(theirs.seconds / mine.seconds, 2) if both else None,  # type: ignore[union-attr]
+        "ours MB": round(mine.megabytes) if mine else None,
+        "official MB": round(theirs.megabytes) if theirs else None,
+        "share of its memory": round(mine.megabytes / theirs.megabytes, 2) if both else None,  # type: ignore[union-attr]
+        "official from": source,
+    }
+
+
+def reduced(name: str, cost: Cost | None, whole: Cost | None, work: Path) -> dict[str, Any]:
+    """Cells for bf16: its seconds, times faster than float32, largest change of a score."""
+    from turbo_eval.report.verify import compare
+
+    if cost is None or whole is None:
+        return {"bf16 s": None, "bf16 times faster": None, "bf16 largest change": None}
+    folders = [work / "results" / f"{name}-{dtype}" for dtype in ("float32", "bf16")]
+    return {
+        "bf16 s": round(cost.seconds, 2),
+        "bf16 times faster": round(whole.seconds / cost.seconds, 2),
+        "bf16 largest change": compare(name, folders[1], folders[0], 1.0).largest,
+    }
+
+
+def measure_together(
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    infos: Mapping[str, Path],
+    work: Path,
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """The row of all dimensions in one of our processes, against the sum of the official ones."""
+    print(f"{len(names)} dimensions in one process ...", file=sys.stderr)
+    mine = ours(TOGETHER, infos, work, args, "float32")
+    seconds = [row["official s"] for row in rows]
+    theirs = None
+    if None not in seconds:
+        theirs = Cost(sum(seconds), max(row["official MB"] for row in rows))
+    return compared(TOGETHER, mine, theirs, f"sum of {len(names)}" if theirs else "")
+
+
+def table(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> str:
+    """The rows as a Markdown table under one line about the conditions."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [
+        f"{args.clips} clips for each dimension, {args.device}, {args.threads} threads; seconds of "
+        "whole processes, imports and loading included.",
+        "",
+        "| " + " | ".join(names) + " |",
+        "|" + " --- |" * len(names),
+    ]
+    for row in rows:
+        cells = [row.get(name) for name in names]
+        lines.append("| " + " | ".join("" if c is None else str(c) for c in cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the features stage writes down as a video's time, and what a plan makes of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import fakes
+from turbo_eval.backbones import Backbone, BackboneInfo, Features, Judges
+from turbo_eval.cli.main import run as command
+from turbo_eval.core.records import Prompt, VideoRow
+from turbo_eval.core.runs import RunFolder
+from turbo_eval.features import extract_features, plan_features
+from turbo_eval.features import run as stage
+from turbo_eval.video import clip_of
+from turbo_eval.video.clip import Clip
+
+Capture = pytest.CaptureFixture[str]
+CLIP = clip_of(np.zeros((2, 8, 8, 3), np.uint8), 8)
+
+
+class Clock:
+    """Seconds that pass only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    monotonic = perf_counter
+
+
+class Slow:
+    """A backbone that takes a hundred seconds to load, once, and one to look."""
+
+    def __init__(self, role: str, clock: Clock) -> None:
+        self.role, self.clock, self.loaded = role, clock, False
+
+    @property
+    def info(self) -> BackboneInfo:
+        return BackboneInfo(id=f"slow.{self.role}", role=self.role, version=1)
+
+    def load(self) -> None:
+        self.clock.now += 0 if self.loaded else 100
+        self.loaded = True
+
+    def extract(self, clip: Clip, prompt: Prompt) -> Features:
+        self.clock.now += 1
+        return {"x": np.zeros(1)}
+
+
+def _video(number: int) -> VideoRow:
+    return VideoRow(
+        video_id=f"v{number}", prompt_id="p", model="m", fingerprint="f", seed=number,
+        seed_index=number, sampler="s", steps=1, guidance=1.0, width=8, height=8, frames=2, fps=8.0,
+        path=f"videos/v{number}.mp4", content_hash=CLIP.content_hash, seconds=0.0, status="ok",
+    )  # fmt: skip
+
+
+def test_loading_is_no_part_of_a_videos_time_and_decoding_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+
+    def decode(path: Path) -> Clip:
+        clock.now += 10
+        return CLIP
+
+    monkeypatch.setattr(stage, "time", clock)
+    monkeypatch.setattr(stage, "decode", decode)
+    parts: dict[str, Backbone] = {r: Slow(r, clock) for r in ("frame_features", "flow")}
+    judges = Judges("slow", parts)
+    run = RunFolder(tmp_path / "r")
+    run.create_or_open({"a": 1})
+    prompts = {"p": Prompt("p", "x", (), {}, "s", 0)}
+    videos = [_video(0), _video(1)]
+    plan = plan_features(videos, prompts, {"p": list(parts)}, judges, run)
+    outcome = extract_features(plan, judges, run, quiet=True)
+    assert (outcome.done, outcome.seconds) == (4, 24.0)
+    rows = {(row["video_id"], row["backbone"]): row["seconds"] for row in run.features.read()}
+    assert rows == {
+        (f"v{n}", f"slow.{role}"): seconds
+        for n in (0, 1)
+        for role, seconds in (("frame_features", 11.0), ("flow", 1.0))
+    }
+
+
+def test_a_plan_reckons_with_a_measured_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    fakes.register()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TURBO_EVAL_JUDGES", "fake")
+    fakes.write_suite(tmp_path)
+    args = ["vbench:suite.json", "--model", "fake"]
+    plan = ["plan", *args, "--run", "whole", "--json"]
+    assert command(plan) == 0
+    stages = {s["stage"]: s for s in json.loads(capsys.readouterr().out)["stages"]}
+    assert stages["generate"]["seconds"] is None
+    assert stages["features"]["seconds"] is None
+    assert command(["run", *args, "--limit", "5", "--run", "sample"]) == 0
+    capsys.readouterr()
+    assert command([*plan, "--sample", "sample"]) == 0
+    stages = {s["stage"]: s for s in json.loads(capsys.readouterr().out)["stages"]}
+    # The suite is three times the same five kinds of prompts.
+    sample = RunFolder("sample").open()
+    assert stages["generate"]["missing"] == 15
+    drawn = sum(row["seconds"] for row in sample.videos.read())
+    assert stages["generate"]["seconds"] == pytest.approx(3 * drawn)
+    looked = sum(row["seconds"] for row in sample.features.read())
+    assert stages["features"]["seconds"] == pytest.approx(3 * looked)
+    assert looked > 0
+    assert not Path("whole").exists()
+    assert command([*plan, "--sample", "nothing"]) == 4
+    assert "nothing" in capsys.readouterr().err
