@@ -8,8 +8,8 @@ import pytest
 
 from tests import fakes
 from turbo_eval.cli.main import run as command
+from turbo_eval.prompts.dimensions import FREE_DIMENSIONS
 from turbo_eval.prompts.sync import sync
-from turbo_eval.prompts.vbench import FREE_DIMENSIONS
 from turbo_eval.video.encode import encode
 
 FILES = ("food 3-0.mp4", "food 3-1.mp4", "food 7-0.mp4", "a road through fields-0.mp4")

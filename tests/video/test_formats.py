@@ -76,7 +76,7 @@ def inside(clip: Frames) -> Frames:
     return clip[:, rows][:, :, columns]
 
 
-FORMATS = {
+FORMATS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "8 bits": ("a.mp4", "libx264", "yuv420p", {}),
     "10 bits": ("a.mp4", "libx264", "yuv420p10le", {}),
     "HEVC": ("a.mp4", "libx265", "yuv420p", {}),

@@ -8,6 +8,7 @@ ones; frames come through a pipe, which costs a copy, not a second decoding.
 
 import atexit
 import contextlib
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,9 @@ class _Helper:
                 frames = np.empty((0, 0, 0, 3), np.uint8)
                 if what == "frames" and "error" not in facts:
                     frames = np.empty(facts["shape"], np.uint8)
-                    if child.stdout.readinto(frames.reshape(-1).data) < frames.size:
+                    # Popen's pipes are buffered readers, which fill what they are given.
+                    pipe = cast("io.BufferedReader", child.stdout)
+                    if pipe.readinto(frames.reshape(-1).data) < frames.size:
                         raise self._died(path)
                 whole = True
             finally:

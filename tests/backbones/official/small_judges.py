@@ -40,7 +40,10 @@ def _filled(network: nn.Module, seed: int = 0) -> nn.Module:
 def _vit() -> nn.Module:
     from timm.models.vision_transformer import VisionTransformer
 
-    return VisionTransformer(patch_size=16, embed_dim=48, depth=2, num_heads=3, num_classes=0)
+    network: nn.Module = VisionTransformer(
+        patch_size=16, embed_dim=48, depth=2, num_heads=3, num_classes=0
+    )
+    return network
 
 
 def _clip(width: int) -> Any:

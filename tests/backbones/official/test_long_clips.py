@@ -38,7 +38,7 @@ class Largest(TorchDispatchMode):
     """Bytes of the largest tensor that any operation made."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

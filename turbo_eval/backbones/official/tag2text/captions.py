@@ -29,7 +29,12 @@ DEVIATION: Final = (0.229, 0.224, 0.225)
 
 @cache
 def labels() -> tuple[str, ...]:
-    """The names of all labels, in the order of the network's outputs."""
+    """The names of all labels, in the order of the network's outputs.
+
+    Names and order are a property of the checkpoint. The file `tags.txt` lists them as Tag2Text
+    publishes them (Huang et al. 2023, arXiv 2303.05657; its code and VBench's package, which ships
+    the same list, are under the licence Apache-2.0).
+    """
     text = files(__package__).joinpath("tags.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
