@@ -8,20 +8,19 @@ ones; frames come through a pipe, which costs a copy, not a second decoding.
 
 import atexit
 import contextlib
-import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from turbo_eval.core.errors import InputError, PrerequisiteError
+from turbo_eval.launch.piped import Piped
 from turbo_eval.video.clip import Clip
 from turbo_eval.video.read import VideoInfo
 from turbo_eval.video.worker import READY
@@ -69,8 +68,7 @@ class _Helper:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._owner = 0
+        self._child: Piped | None = None
 
     def ask(self, what: str, path: Path) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
         """Send a request and wait for its answer; frames are empty unless they were asked for."""
@@ -78,24 +76,18 @@ class _Helper:
         request = {"do": what, "path": os.path.abspath(path)}
         with self._lock:
             child = self._start()
-            assert child.stdin is not None
-            assert child.stdout is not None
             whole = False
             try:
-                with contextlib.suppress(BrokenPipeError):
-                    child.stdin.write(json.dumps(request).encode() + b"\n")
-                    child.stdin.flush()
-                line = child.stdout.readline()
+                child.send(json.dumps(request).encode() + b"\n")
+                line = child.line()
                 if not line.endswith(b"\n"):
-                    raise self._died(path)
+                    raise _died(child, path)
                 facts: dict[str, Any] = json.loads(line)
                 frames = np.empty((0, 0, 0, 3), np.uint8)
                 if what == "frames" and "error" not in facts:
                     frames = np.empty(facts["shape"], np.uint8)
-                    # Popen's pipes are buffered readers, which fill what they are given.
-                    pipe = cast("io.BufferedReader", child.stdout)
-                    if pipe.readinto(frames.reshape(-1).data) < frames.size:
-                        raise self._died(path)
+                    if not child.fill(frames.reshape(-1).data):
+                        raise _died(child, path)
                 whole = True
             finally:
                 # After an interrupt an answer may be half read, and the next one would be garbled.
@@ -110,39 +102,17 @@ class _Helper:
     def close(self) -> None:
         """End the process, if there is one of ours."""
         child, self._child = self._child, None
-        # A fork of this process shares the pipes of a helper that is not its own.
-        if child is None or self._owner != os.getpid():
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        if child is not None:
+            child.close()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        if self._child is not None and self._owner == os.getpid() and self._child.poll() is None:
+    def _start(self) -> Piped:
+        if self._child is not None and self._child.running:
             return self._child
         self.close()
-        try:
-            self._child = subprocess.Popen(
-                COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                # Ctrl-C on the terminal is for us: the file at hand is finished first.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise PrerequisiteError(
-                "cannot start a process to decode videos in",
-                why=error.strerror or str(error),
-                fix="allow more processes or memory",
-            ) from error
-        self._owner = os.getpid()
-        assert self._child.stdout is not None
-        if self._child.stdout.readline() != READY:
-            code = self._child.wait()
+        places = os.pathsep.join(p for p in sys.path if p)
+        self._child = Piped(COMMAND, {"PYTHONPATH": places}, task="decode videos")
+        if self._child.line() != READY:
+            code = self._child.code()
             self.close()
             raise PrerequisiteError(
                 "the process to decode videos in does not start",
@@ -151,23 +121,20 @@ class _Helper:
             )
         return self._child
 
-    def _died(self, path: Path) -> InputError:
-        """The error for the file that the helper died of."""
-        assert self._child is not None
-        try:
-            code = self._child.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            code = 0
-        how = f"exit code {code}"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                how = signal.Signals(-code).name
-        return InputError(
-            f"{path} kills the decoder",
-            why=f"the process that decoded it ended with {how}"
-            + (", perhaps for want of memory" if code == -signal.SIGKILL else ""),
-            fix="make the video again, or write it with another program",
-        )
+
+def _died(child: Piped, path: Path) -> InputError:
+    """The error for the file that the helper died of."""
+    code = child.code(_PATIENCE) or 0
+    how = f"exit code {code}"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            how = signal.Signals(-code).name
+    return InputError(
+        f"{path} kills the decoder",
+        why=f"the process that decoded it ended with {how}"
+        + (", perhaps for want of memory" if code == -signal.SIGKILL else ""),
+        fix="make the video again, or write it with another program",
+    )
 
 
 _HELPER: Final = _Helper()
