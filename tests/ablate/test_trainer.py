@@ -109,6 +109,21 @@ def test_another_student_in_the_folder_is_never_taken(
         trainer.is_finished(asked)
 
 
+def test_a_setting_that_came_later_is_no_difference(tmp_path: Path) -> None:
+    first, _ = trainings(tmp_path, **TWO)
+    export(first)
+    path = first.student / "student.json"
+    manifest = json.loads(path.read_text())
+    del manifest["training"]["config"]["consistency"]["target_ema"]
+    path.write_text(json.dumps(manifest))
+    assert trainer.is_finished(first)
+    # Rewards are told by name: one more is another training, not a later setting.
+    more = {**first.settings["rewards"], "image": {"mini-image": 1.0}}
+    asked = Training(first.variant, {**first.settings, "rewards": more}, first.run, first.student)
+    with pytest.raises(ConfigError, match="rewards.image"):
+        trainer.is_finished(asked)
+
+
 def test_a_student_of_an_older_teacher_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,9 @@ _BUSY = 75
 _NOT_COMPARED = frozenset({"name", "description", "save_every", "keep", "report_every", "track"})
 """Settings of a training run that change no number."""
 
+_WHOLE = frozenset({"rewards.image", "rewards.video"})
+"""Tables of settings whose keys are names; one name more is another setting."""
+
 Say = Callable[[str], None]
 
 
@@ -185,8 +188,11 @@ def is_finished(training: Training) -> bool:
         return False
     manifest = read_manifest(training.student)
     record, name = manifest["training"], training.variant.name
-    asked = _compared(training.settings)
-    there = _compared({**record["config"], **_operational(training.run)}, steps=record["steps"])
+    asked = _leaves(_compared(training.settings))
+    there = _leaves(
+        _compared({**record["config"], **_operational(training.run)}, steps=record["steps"])
+    )
+    # A setting that came later is not in an older manifest.
     different = [
         f"{key}: {there[key]} there, {value} now"
         for key, value in asked.items()
@@ -294,6 +300,18 @@ def _compared(settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     kept = {k: v for k, v in {**settings, **more}.items() if k not in _NOT_COMPARED}
     plain: dict[str, Any] = without_none(kept)
     return plain
+
+
+def _leaves(settings: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """Settings by their full name; a table of names that users choose (rewards) stays whole."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        whole = f"{at}{key}"
+        if isinstance(value, Mapping) and whole not in _WHOLE:
+            found |= _leaves(value, f"{whole}.")
+        else:
+            found[whole] = value
+    return found
 
 
 def _operational(run: Path) -> dict[str, Any]:
