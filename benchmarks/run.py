@@ -72,7 +72,7 @@ def main() -> None:
         inside = sum(stage["in_calls"] for stage in times.values())
         whole = sum(stage["whole"] for stage in times.values())
         features = RunFolder(folder).open().features.read()
-        passes = {}
+        passes: dict[tuple[str, str], int] = {}
         for row in features:
             key = (row["video_id"], row["backbone"])
             passes[key] = passes.get(key, 0) + 1

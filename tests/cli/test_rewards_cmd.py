@@ -157,7 +157,7 @@ def test_settings_and_environment_name_them(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_cannot_be_is_one_line_before_any_work(capsys: Capture) -> None:
-    assert command(["run", *RUN, "--rewards", "stil", "--run", "r"]) == 2
+    assert command(["run", *RUN, "--rewards", "stilll", "--run", "r"]) == 2
     assert "did you mean still" in capsys.readouterr().err
     assert command(["run", *RUN, "--rewards", "gone", "--run", "r"]) == 4
     assert "no weights gone.pt of the reward 'gone'. Fix: get gone.pt" in capsys.readouterr().err
