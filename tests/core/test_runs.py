@@ -37,6 +37,24 @@ def test_settings_are_frozen_at_the_first_start(tmp_path: Path) -> None:
     assert (run.path / "run.toml").read_bytes() == before
 
 
+def test_a_growing_number_may_become_larger_and_nothing_else(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run").create_or_open({"seeds": 2, "suite": "mini"})
+    with pytest.raises(ConfigError, match="seeds: 2 there, 5 now"):
+        run.create_or_open({"seeds": 5, "suite": "mini"})
+    run.check({"seeds": 5, "suite": "mini"}, growing=("seeds",))
+    assert run.config()["seeds"] == 2
+    run.create_or_open({"seeds": 5, "suite": "mini"}, growing=("seeds",))
+    assert run.config() == {"seeds": 5, "suite": "mini"}
+    for other in (
+        {"seeds": 4, "suite": "mini"},
+        {"seeds": 6, "suite": "vbench"},
+        {"suite": "mini"},
+    ):
+        with pytest.raises(ConfigError, match="another configuration"):
+            run.create_or_open(other, growing=("seeds",))
+    assert run.config() == {"seeds": 5, "suite": "mini"}
+
+
 def test_another_configuration_is_refused_by_its_keys(tmp_path: Path) -> None:
     run = RunFolder(tmp_path).create_or_open(_CONFIG)
     other = {**_CONFIG, "seeds": 5, "limit": 3, "report": {"title": "new"}}

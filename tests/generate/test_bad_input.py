@@ -245,7 +245,8 @@ def test_plans_and_other_folders_leave_the_run_alone(capsys: Capture) -> None:
 
     before = state()
     assert run(capsys, *start, "--dry-run")[0] == 0
-    assert run(capsys, *start, "--seeds", "2", "--dry-run")[0] == 3
+    assert run(capsys, *start, "--seeds", "2", "--dry-run")[0] == 0
+    assert run(capsys, *start, "--seed-base", "2", "--dry-run")[0] == 3
     assert told(capsys, "report", "--run", "r", "--out", "page")[0] == 0
     assert Path("page/index.html").is_file()
     assert state() == before

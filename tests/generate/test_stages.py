@@ -118,12 +118,38 @@ def test_a_damaged_video_or_feature_is_made_again() -> None:
 
 def test_another_configuration_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--model", "fake", verb="generate") == 0
-    assert run("--model", "fake", "--seeds", "2") == 3
-    assert "seeds" in capsys.readouterr().err
+    assert run("--model", "fake", "--seed-base", "2") == 3
+    assert "seed_base: 0 there, 2 now" in capsys.readouterr().err
     suite = Path("suite.json")
     suite.write_text(suite.read_text().replace("an alley", "a street"))
     assert run("--model", "fake") == 3
     assert run() == 2
+
+
+def test_more_seeds_add_to_a_finished_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model", "fake", "--seeds", "1") == 0
+    before = set(calls())
+    assert run("--model", "fake", "--seeds", "3", "--dry-run", "--json") == 0
+    out = capsys.readouterr().out
+    plan = json.loads(out[out.index("{") :])
+    assert {p["stage"]: p["missing"] for p in plan["stages"]}["generate"] == 30
+    assert run("--model", "fake", "--seeds", "3", "--json") == 0
+    grown = json.loads(capsys.readouterr().out)
+    done = calls()
+    # Nothing that was there is drawn or looked at again.
+    assert len(done) == len(set(done))
+    assert before < set(done)
+    assert sum(line.startswith("draw") for line in done) == 45
+    Path("calls.log").unlink()
+    run("--model", "fake", "--seeds", "3", "--run", "at-once", "--json")
+    at_once = json.loads(capsys.readouterr().out)
+    assert grown["models"] == at_once["models"]
+    assert grown["totals"] == at_once["totals"]
+    # The other way round something would have to be left out.
+    assert run("--model", "fake", "--seeds", "2") == 3
+    assert "seeds: 3 there, 2 now" in capsys.readouterr().err
 
 
 def test_stages_one_by_one_equal_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def _check_evaluation(
         ConfigError: A setting is refused, or the folder holds a run of other settings.
     """
     from turbo_eval.backbones import load_judges
-    from turbo_eval.config import ModelConfig, resolve
+    from turbo_eval.config import GROWING, ModelConfig, resolve
     from turbo_eval.core.runs import RunFolder
     from turbo_eval.generate import open_sources
     from turbo_eval.prompts.dimensions import dimension
@@ -161,7 +161,7 @@ def _check_evaluation(
     open_sources(systems, weights_dir=config.weights_dir, device="cpu", dtype=config.dtype)
     run = RunFolder(folder)
     if run.exists():
-        run.check(config.identity())
+        run.check(config.identity(), growing=GROWING)
 
 
 def _models(

@@ -14,7 +14,14 @@ from turbo_eval.cli.clip_options import take_settings, with_settings
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
 from turbo_eval.cli.protocol import named_sources, with_protocol
-from turbo_eval.config import ModelConfig, RunConfig, environment_name, resolve, restore
+from turbo_eval.config import (
+    GROWING,
+    ModelConfig,
+    RunConfig,
+    environment_name,
+    resolve,
+    restore,
+)
 from turbo_eval.core.errors import (
     ConfigError,
     InputError,
@@ -198,10 +205,10 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     run = RunFolder(config.run)
     config, judges = _judged(config, run, asked(config))
     if not dry_run:
-        run.create_or_open(config.identity())
+        run.create_or_open(config.identity(), growing=GROWING)
         keep_rewards(run, judges)
     elif run.exists():
-        run.check(config.identity())
+        run.check(config.identity(), growing=GROWING)
     if run.exists():
         _keep_suite(run, suite, whole, files, dry_run=dry_run)
     return Session(config, suite.prompts, sources, judges, run)

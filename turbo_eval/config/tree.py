@@ -179,6 +179,9 @@ LATER = ("allow_fewer", "rewritten", "judge_dtype", "compat", "static_filter")
 """Keys that came after the first runs: at their defaults they are left out of the identity, so that
 older run folders stay open."""
 
+GROWING = ("seeds",)
+"""Keys of a run folder that may become larger: more videos only add to what is there."""
+
 OPERATIONAL = (
     "run", "rewards", "device", "batch_size", "weights_dir", "retries", "fail_threshold",
 )  # fmt: skip

@@ -114,7 +114,11 @@ class RunFolder:
         self.path = Path(path)
 
     def create_or_open(
-        self, config: Mapping[str, Any], *, compare: Collection[str] | None = None
+        self,
+        config: Mapping[str, Any],
+        *,
+        compare: Collection[str] | None = None,
+        growing: Collection[str] = (),
     ) -> "RunFolder":
         """Make the folder and freeze the configuration, or check it against the frozen one.
 
@@ -123,6 +127,8 @@ class RunFolder:
                 mappings are allowed; None counts as absent, paths and tuples as text and lists.
             compare: The keys (dotted for nested ones) that change results and so must agree with
                 the frozen configuration; all keys when None.
+            growing: Keys of numbers that may become larger: that only adds to what is there. The
+                larger number is frozen then.
 
         Returns:
             This object.
@@ -142,11 +148,20 @@ class RunFolder:
             if not self.exists():
                 write_bytes_atomic(self._toml, tomli_w.dumps(_plain(config)).encode())
                 return self
-            self.check(config, compare=compare)
+            self.check(config, compare=compare, growing=growing)
+            frozen, now = self.config(), _plain(config)
+            if grown := {k: now[k] for k in growing if k in now and now[k] != frozen.get(k)}:
+                write_bytes_atomic(self._toml, tomli_w.dumps({**frozen, **grown}).encode())
         sweep_temporary(self.path)
         return self
 
-    def check(self, config: Mapping[str, Any], *, compare: Collection[str] | None = None) -> None:
+    def check(
+        self,
+        config: Mapping[str, Any],
+        *,
+        compare: Collection[str] | None = None,
+        growing: Collection[str] = (),
+    ) -> None:
         """Compare a configuration with the frozen one; writes nothing.
 
         Raises:
@@ -157,7 +172,12 @@ class RunFolder:
         keys = sorted({*frozen, *now})
         if compare is not None:
             keys = [k for k in keys if any(k == c or k.startswith(f"{c}.") for c in compare)]
-        differing = [k for k in keys if frozen.get(k) != now.get(k)]
+        differing = [
+            k
+            for k in keys
+            if frozen.get(k) != now.get(k)
+            and not (k in growing and k in frozen and k in now and frozen[k] < now[k])
+        ]
         if differing:
             facts = "; ".join(
                 f"{k}: {_show(frozen, k)} there, {_show(now, k)} now" for k in differing
