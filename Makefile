@@ -11,7 +11,7 @@ VBENCH := vbench==0.1.5
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check docs parity families clean
+.PHONY: help setup demo test check docs parity families compiled clean
 
 help:
 	@echo "make setup   install into $(VENV) (once; again when pyproject.toml or constraints.txt change)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test    make check, then all tests"
 	@echo "make check   lint, types, import order, spelling, generated pages"
 	@echo "make parity  compare every official network with VBench's recorded outputs (an hour)"
+	@echo "make compiled  a whole student through torch.compile, against the eager one (minutes)"
 	@echo "make families  draw with tiny random pipelines of every family that has one (minutes)"
 	@echo "make docs    write the generated pages in docs/"
 	@echo "make clean   remove $(VENV) and caches; runs and reports stay"
@@ -54,6 +55,9 @@ parity: $(STAMP)
 families: $(STAMP)
 	@$(BIN)/python -m pytest tests/models/test_families.py tests/models/test_diffusers_system.py \
 	  -m "families or not parity"
+
+compiled: $(STAMP)
+	@$(BIN)/python -m pytest tests/train/test_compile.py -m "compiled"
 
 check: $(STAMP)
 	@echo "check: ruff (lint)" >&2

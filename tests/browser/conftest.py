@@ -35,7 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="TURBO_EVAL_NO_BROWSER=1"))
 
 
-@pytest.fixture(scope="session")
+# Closed with the last test of this folder: an open page goes on playing its clips.
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from selenium import webdriver
 

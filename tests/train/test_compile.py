@@ -17,6 +17,27 @@ from turbo_train.setup import make_accelerator
 
 
 @pytest.mark.slow
+def test_a_small_network_is_built_and_keeps_its_names() -> None:
+    """The default compiler on a few layers; a whole student takes minutes (`make compiled`)."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(8, 16), nn.SiLU(), nn.Linear(16, 4))
+    sample = torch.randn(3, 8)
+    names, plain = list(network.state_dict()), network(sample)
+    plain.square().mean().backward()
+    grads = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+    network.zero_grad()
+    compile_networks(network, device="cpu")
+    assert network._compiled_call_impl is not None
+    built = network(sample)
+    built.square().mean().backward()
+    torch.testing.assert_close(built, plain, rtol=1e-5, atol=1e-6)
+    assert list(network.state_dict()) == names
+    assert len(grads) == 4
+    for parameter, grad in zip(network.parameters(), grads, strict=True):
+        torch.testing.assert_close(parameter.grad, grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.compiled
 def test_a_compiled_student_equals_an_eager_one(make: Callable[..., Any]) -> None:
     """Built by the default compiler: outputs, and the gradient of every adapter."""
     _, parts = make(lora={"rank": 2, "dropout": 0.0})
@@ -42,7 +63,7 @@ def test_a_compiled_student_equals_an_eager_one(make: Callable[..., Any]) -> Non
         torch.testing.assert_close(after[name], grad, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.compiled
 def test_a_run_with_compiled_networks_ends_like_one_without(
     make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
