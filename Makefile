@@ -42,11 +42,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/turbo-eval demo
 
+# Two test processes with one thread each: most tests wait for small programs, not for arithmetic.
+# A file stays together, for what its tests share.
 test: check
 	@echo "test: a browser for the tests of the page" >&2
 	@sh tests/browser/install.sh >&2
 	@echo "test: pytest" >&2
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 parity: $(STAMP)
 	@$(BIN)/python -m pytest tests/golden -m parity

@@ -50,6 +50,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
+    options.add_argument("about:blank")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(executable_path=driver)
     opened = webdriver.Chrome(options=options, service=service)
@@ -72,6 +73,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(browser: Any, index: Path) -> Any:
     """The browser with the report freshly loaded from disk."""
+    # Whatever the browser opened by itself is left, and with it what that still asks for.
+    browser.get("about:blank")
     for kind in ("browser", "performance"):
         browser.get_log(kind)
     browser.set_window_size(1280, 1000)

@@ -63,8 +63,10 @@ def brightness(name: str, *, weights_dir: Path | None, device: str, dtype: str) 
 @pytest.fixture(autouse=True)
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fakes.register()
-    if "fake-brightness" not in REWARDS:
-        REWARDS.add("fake-brightness", brightness)
+    # Other tests look at every reward there is: this one leaves with its test.
+    monkeypatch.setattr(REWARDS, "_entries", dict(REWARDS._entries))
+    monkeypatch.setattr(REWARDS, "_loaded", dict(REWARDS._loaded))
+    REWARDS.add("fake-brightness", brightness)
     fakes.write_suite(tmp_path)
     (tmp_path / "two.toml").write_text(FILE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

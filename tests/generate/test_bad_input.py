@@ -218,8 +218,8 @@ def test_damaged_run_folders(capsys: Capture) -> None:
     done = Path("calls.log").read_text()
     toml = Path("r/run.toml")
     frozen = toml.read_text()
-    code, line = run(capsys, *start, "--seeds", "3")
-    assert (code, "seeds: 1 there, 3 now" in line) == (3, True)
+    code, line = run(capsys, *start, "--seed-base", "3")
+    assert (code, "seed_base: 0 there, 3 now" in line) == (3, True)
     for text in ("x = [", frozen.replace("seeds = 1", 'seeds = "a"')):
         toml.write_text(text)
         code, line = told(capsys, "report", "--run", "r")
