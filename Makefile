@@ -48,7 +48,8 @@ test: check
 	@echo "test: a browser for the tests of the page" >&2
 	@sh tests/browser/install.sh >&2
 	@echo "test: pytest" >&2
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  --no-loadscope-reorder
 
 parity: $(STAMP)
 	@$(BIN)/python -m pytest tests/golden -m parity

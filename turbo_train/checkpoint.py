@@ -56,6 +56,7 @@ class Loaded:
     average: dict[str, Tensor] | None
     optimizer: dict[str, Any]
     random: Tensor
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def list_steps(folder: Path) -> list[int]:
@@ -82,6 +83,7 @@ def save(
     optimizer: Mapping[str, Any],
     average: Sequence[Tensor] | None,
     keep: int,
+    scaler: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint under a temporary name, sync it, rename it, and drop the oldest.
 
@@ -93,6 +95,7 @@ def save(
         optimizer: The optimizer's state.
         average: Averaged LoRA weights in the same order, if there are any.
         keep: How many checkpoints stay.
+        scaler: State of the loss scaler, in float16.
 
     Raises:
         PrerequisiteError: The disk is full or the folder cannot be written; earlier checkpoints
@@ -106,7 +109,11 @@ def save(
         _write_tensors(temporary / LORA, lora)
         if average is not None:
             _write_tensors(temporary / AVERAGE, dict(zip(lora, average, strict=True)))
-        payload = {"optimizer": dict(optimizer), "random": torch.get_rng_state()}
+        payload = {
+            "optimizer": dict(optimizer),
+            "random": torch.get_rng_state(),
+            "scaler": dict(scaler or {}),
+        }
         torch.save(payload, temporary / OPTIMIZER)
         for path in temporary.iterdir():
             _sync(path)
@@ -193,6 +200,7 @@ def load(path: Path, config: Mapping[str, Any] | None) -> Loaded:
         average,
         payload["optimizer"],
         payload["random"],
+        payload.get("scaler", {}),
     )
 
 

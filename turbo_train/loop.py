@@ -136,6 +136,7 @@ def train(
     weights = lora_parameters(parts.plain)
     if loaded is not None:
         sharding.load_optimizer(optimizer, loaded.optimizer)
+        restore_scaler(accelerator, loaded)
     average = _average(settings, parts.plain, loaded)
     parts.average = average
     trackers = _open(settings, folder, progress.step) if main else []
@@ -168,7 +169,7 @@ def train(
                     view.report(progress.step, means, progress.seconds / progress.step)
                     sums, count = {}, 0
                 if progress.step % settings.save_every == 0 or last:
-                    _save(settings, parts, folder, progress, optimizer, writes=main)
+                    _save(settings, parts, folder, progress, accelerator, optimizer)
                     mark = time.monotonic()
     finally:
         for tracker in trackers:
@@ -203,11 +204,11 @@ def _save(
     parts: Parts,
     folder: Path,
     progress: Progress,
+    accelerator: Any,
     optimizer: Any,
-    *,
-    writes: bool,
 ) -> None:
     """Write a checkpoint; processes that do not write help to gather what is sharded."""
+    writes = accelerator.is_main_process
     if not (writes or sharding.is_sharded(parts.plain)):
         return
     inner = getattr(optimizer, "optimizer", optimizer)
@@ -223,7 +224,14 @@ def _save(
             optimizer=state,
             average=average,
             keep=settings.keep,
+            scaler=accelerator.scaler.state_dict() if accelerator.scaler else None,
         )
+
+
+def restore_scaler(accelerator: Any, loaded: checkpoint.Loaded) -> None:
+    """Go on with the loss scale that float16 had come to, where there is one."""
+    if accelerator.scaler and loaded.scaler:
+        accelerator.scaler.load_state_dict(loaded.scaler)
 
 
 def _one_step(

@@ -94,8 +94,8 @@ def reward_losses(
 ) -> dict[str, Tensor]:
     """Minus each reward's mean score times its scale.
 
-    The frames that image rewards see are the same for all of them, and so for video rewards, so
-    each frame is decoded once.
+    The frames that image rewards see are the same for all of them, and so for video rewards. A
+    frame that both kinds see is decoded once.
 
     Args:
         terms: The rewards.
@@ -113,17 +113,25 @@ def reward_losses(
     settings = terms.settings
     judged, said = clean[: settings.clips], list(captions[: settings.clips])
     losses: dict[str, Tensor] = {}
+    seen: dict[str, Tensor] = {}
     if any(settings.image[name] for name in terms.image):
-        frames = image_frames(clean.shape[2], settings.image_frames, generator)
-        pictures = _decoded(judged, frames, decode)
+        seen["image"] = image_frames(clean.shape[2], settings.image_frames, generator)
+    if any(settings.video[name] for name in terms.video):
+        seen["video"] = video_frames(clean.shape[2], settings.video_frames, generator)
+    if not seen:
+        return losses
+    # Thirteen frames cost about as much as the student itself at full size (benchmarks/flops.py).
+    chosen = torch.cat([*seen.values()]).unique()
+    decoded = _decoded(judged, chosen, decode)
+    if "image" in seen:
+        pictures = decoded[:, torch.searchsorted(chosen, seen["image"])]
         # One caption a frame: clip 0's frames first, as they are laid out.
-        texts = [text for text in said for _ in frames]
+        texts = [text for text in said for _ in seen["image"]]
         for name, model in terms.image.items():
             score = model.score(pictures.flatten(0, 1), texts)
             losses[f"reward/{name}"] = _loss(name, score, settings.image[name])
-    if any(settings.video[name] for name in terms.video):
-        frames = video_frames(clean.shape[2], settings.video_frames, generator)
-        clips = _decoded(judged, frames, decode)
+    if "video" in seen:
+        clips = decoded[:, torch.searchsorted(chosen, seen["video"])]
         for name, model in terms.video.items():
             score = video_score(model, clips, said, generator)
             losses[f"reward/{name}"] = _loss(name, score, settings.video[name])

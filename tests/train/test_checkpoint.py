@@ -3,6 +3,7 @@
 import json
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ import torch
 from turbo_eval.core.errors import ConfigError, InputError
 from turbo_train import checkpoint
 from turbo_train.checkpoint import Progress
+from turbo_train.loop import restore_scaler
 
 CONFIG: dict[str, Any] = {"seed": 1, "optimizer": {"lr": 0.1}}
 
 
-def write(folder: Path, step: int, *, keep: int = 5) -> Path:
+def write(folder: Path, step: int, *, keep: int = 5, scaler: dict[str, Any] | None = None) -> Path:
     lora = {"a": torch.full((2,), float(step)), "b": torch.zeros(3)}
     return checkpoint.save(
         folder,
@@ -25,6 +27,7 @@ def write(folder: Path, step: int, *, keep: int = 5) -> Path:
         optimizer={"state": {0: {"step": torch.tensor(step)}}, "param_groups": [{"lr": 0.1}]},
         average=[torch.ones(2), torch.ones(3)],
         keep=keep,
+        scaler=scaler,
     )
 
 
@@ -37,6 +40,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert {name: len(mean) for name, mean in loaded.average.items()} == {"a": 2, "b": 3}
     assert loaded.optimizer["state"][0]["step"] == 3
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_loss_scale_of_float16_goes_on(tmp_path: Path) -> None:
+    grown = torch.amp.GradScaler("cpu", init_scale=4096.0)
+    loaded = checkpoint.load(write(tmp_path, 1, scaler=grown.state_dict()), CONFIG)
+    fresh = torch.amp.GradScaler("cpu")
+    restore_scaler(SimpleNamespace(scaler=fresh), loaded)
+    fresh.scale(torch.ones(1))
+    assert fresh.get_scale() == 4096.0
+    # Other formats have none, and neither have checkpoints from before it was kept.
+    restore_scaler(SimpleNamespace(scaler=None), loaded)
+    bare = checkpoint.load(write(tmp_path, 2), CONFIG)
+    assert bare.scaler == {}
+    restore_scaler(SimpleNamespace(scaler=fresh), bare)
+    assert fresh.get_scale() == 4096.0
 
 
 def test_the_newest_whole_one_is_used_and_broken_ones_are_named(tmp_path: Path) -> None:

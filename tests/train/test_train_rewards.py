@@ -61,6 +61,34 @@ def test_the_loss_is_minus_the_scaled_mean_and_reaches_the_latents() -> None:
     assert bool((clean.grad[1] == 0).all())
 
 
+@given(st.integers(1, 20), st.integers(1, 8), st.integers(1, 8), st.integers(0, 99))
+def test_a_frame_that_both_kinds_see_is_decoded_once(
+    frames: int, images: int, videos: int, seed: int
+) -> None:
+    decoded: list[list[float]] = []
+    heard: dict[str, list[float]] = {}
+
+    def watched(latents: Tensor) -> Tensor:
+        decoded.append(latents[:, 0, 0, 0].tolist())
+        return decode(latents)
+
+    class Listener(Brightness):
+        def score(self, pixels: Tensor, prompts: Any) -> Tensor:
+            heard[self.info.kind] = pixels[..., 0, 0, 0].flatten().tolist()
+            return super().score(pixels, prompts)
+
+    settings = config.Rewards(
+        image={"i": 1.0}, video={"v": 1.0}, image_frames=images, video_frames=videos
+    )
+    terms = RewardTerms(settings, {"i": Listener()}, {"v": Listener(Info("video"))})
+    clean = torch.arange(float(frames)).reshape(1, 1, frames, 1, 1)
+    reward_losses(terms, clean, ["a"], watched, seeded(seed))
+    draws = seeded(seed)
+    assert heard["image"] == image_frames(frames, images, draws).tolist()
+    assert heard["video"] == video_frames(frames, videos, draws).tolist()
+    assert decoded == [sorted({*heard["image"], *heard["video"]})]
+
+
 def test_every_frame_keeps_its_own_caption() -> None:
     told: list[list[str]] = []
 
