@@ -11,6 +11,8 @@ from turbo_eval.backbones.judges import load_judges
 from turbo_eval.backbones.official.files import ALL, BY_ID, FILES
 from turbo_eval.cli.main import run
 from turbo_eval.cli.official_checks import check_official
+from turbo_eval.metrics.rewards import reward_names
+from turbo_eval.models.published import SYSTEMS
 
 Capture = pytest.CaptureFixture[str]
 HEAD = BY_ID["aesthetic"]
@@ -32,7 +34,15 @@ def said(capsys: Capture, *words: str) -> Any:
 
 def test_list_names_every_file_with_its_terms(capsys: Capture) -> None:
     rows = said(capsys, "list")
-    assert [row["file"] for row in rows] == [file.file for file in ALL]
+    judges = [row["file"] for row in rows if row["group"] == "judges"]
+    assert judges == [file.file for file in ALL]
+    ids = {row["id"]: row["group"] for row in rows}
+    assert len(ids) == len(rows)
+    # What the lists of rewards and models name can be looked up here, but what needs no file of
+    # its own: ViCLIP's is the judge's, the mini ones are in the package.
+    named = {name for name in reward_names() if not name.startswith("mini-")} - {"viclip"}
+    assert {name for name, group in ids.items() if group == "reward"} == named
+    assert {name for name, group in ids.items() if group == "model"} == set(SYSTEMS)
     assert {row["state"] for row in rows} == {"missing"}
     assert all(row["licence"] and row["page"].startswith("https://") for row in rows)
     assert run(["weights", "list"]) == 0
@@ -71,6 +81,21 @@ def test_where_leaves_with_4_and_the_command(capsys: Capture) -> None:
     assert run(["weights", "where", "raft", "dino"]) == 4
     assert "turbo-eval weights pull raft dino" in capsys.readouterr().err
     assert run(["weights", "verify"]) == 4
+
+
+def test_files_of_rewards_and_models_are_found_by_name(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "w" / "t2v-turbo-vc2").mkdir(parents=True)
+    (tmp_path / "w" / "t2v-turbo-vc2" / "unet_lora.pt").write_bytes(b"x")
+    (tmp_path / "w" / "ImageReward.pt").write_bytes(b"x")
+    names = ["imagereward", "t2v-turbo-vc2"]
+    found = said(capsys, "where", *names, "--weights-dir", "w")["files"]
+    assert found == {
+        "ImageReward.pt": "w/ImageReward.pt",
+        "t2v-turbo-vc2/unet_lora.pt": "w/t2v-turbo-vc2/unet_lora.pt",
+    }
+    for name in ("internvideo2", "modelscope"):
+        assert run(["weights", "pull", name, "--weights-dir", "w"]) == 4
+        assert "put it at w/" in capsys.readouterr().err
 
 
 def test_a_wrong_file_is_found(capsys: Capture, tmp_path: Path) -> None:

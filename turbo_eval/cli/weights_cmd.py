@@ -1,4 +1,4 @@
-"""`turbo-eval weights`: the official files of VBench's networks."""
+"""`turbo-eval weights`: the official files of VBench's networks, of rewards and of models."""
 
 import sys
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ import typer
 
 from turbo_eval.backbones.official.files import ALL, FILES, VOCABULARY, WeightsFile, file_of
 from turbo_eval.backbones.official.marks import checksum, random_mark
-from turbo_eval.backbones.official.weights import folders, locate, place
+from turbo_eval.backbones.official.weights import folders, place
 from turbo_eval.cli.show import print_json, print_table
+from turbo_eval.cli.weights_files import Known, known, known_file
 from turbo_eval.config import resolve
 from turbo_eval.core.errors import PartialFailure, PrerequisiteError, TurboError, UsageError
 
@@ -22,7 +23,9 @@ app = typer.Typer(
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="Files by short name or file name; all when not given.", metavar="FILE"),
+    typer.Argument(
+        help="Files by short name or file name; all of the judges when not given.", metavar="FILE"
+    ),
 ]
 WeightsDir = Annotated[
     Path | None,
@@ -36,22 +39,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 @app.command("list", epilog="Example: turbo-eval weights list")
 def list_command(weights_dir: WeightsDir = None, as_json: AsJson = False) -> None:
-    """List every official file: size, licence, who reads it, where it lies or comes from."""
-    rows = [_facts(file, _folder(weights_dir)) for file in ALL]
+    """List every official file: size, licence, who reads it, where it lies or comes from.
+
+    The files of the judges stand first, then those of rewards and of published models.
+    """
+    rows = [_facts(entry, _folder(weights_dir)) for entry in known().values()]
     if as_json:
         print_json(rows)
         return
     print_table(
-        ["file", "id", "mb", "licence", "parts", "state", "where"],
+        ["for", "file", "id", "mb", "licence", "parts", "state", "where"],
         [
-            [r["file"], r["id"], f"{r['megabytes']:g}", r["licence"], r["roles"], r["state"],
-             r["path"] or r["page"]]
+            [r["group"], r["file"], r["id"], f"{r['megabytes']:g}", r["licence"], r["roles"],
+             r["state"], r["path"] or r["page"]]
             for r in rows
         ],
     )  # fmt: skip
-    missing = [row["id"] for row in rows if row["state"] == "missing"]
+    judges = [row for row in rows if row["group"] == "judges"]
+    missing = [row["id"] for row in judges if row["state"] == "missing"]
     if missing:
-        _say(f"Missing: {len(missing)} of {len(rows)}. Get them with: turbo-eval weights pull")
+        _say(
+            f"Missing of the judges: {len(missing)} of {len(judges)}. "
+            "Get them with: turbo-eval weights pull; others by their id"
+        )
 
 
 @app.command("where", epilog="Example: turbo-eval weights where raft")
@@ -60,7 +70,7 @@ def where_command(
 ) -> None:
     """Print where each file lies; leaves with 4 when one is nowhere."""
     folder = _folder(weights_dir)
-    found = {file: locate(file, folder) for file in _chosen(files)}
+    found = {entry.file: entry.locate(folder) for entry in _chosen(files)}
     if as_json:
         print_json(
             {
@@ -88,7 +98,7 @@ def verify_command(
     Works offline. Leaves with 6 when a file is wrong, with 4 when none of the files is there.
     """
     folder = _folder(weights_dir)
-    rows = [_verified(file, folder) for file in _chosen(files)]
+    rows = [_verified(entry, folder) for entry in _chosen(files)]
     if as_json:
         print_json(rows)
     else:
@@ -131,8 +141,9 @@ def pull_command(
     folder = _folder(weights_dir)
     done: list[dict[str, Any]] = []
     failed: list[tuple[WeightsFile, TurboError]] = []
-    for file in _chosen(files):
-        path = None if again else locate(file, folder)
+    for entry in _chosen(files):
+        file = entry.file
+        path = None if again else entry.locate(folder)
         _say(f"{file.file}: {file.megabytes:g} MB, licence {file.licence}, {file.page}")
         try:
             answer = pull(
@@ -187,7 +198,7 @@ def random_command(
     from turbo_eval.backbones.official.random_weights import LAYOUTS, write_random
 
     if only:
-        chosen = _chosen(only)
+        chosen = list(dict.fromkeys(file_of(name) for name in only))
         if VOCABULARY in chosen:
             raise UsageError(
                 f"{VOCABULARY.file} holds words, no weights",
@@ -213,14 +224,15 @@ def _folder(typed: Path | None) -> Path | None:
     return typed or resolve().config.weights_dir
 
 
-def _chosen(names: Sequence[str] | None) -> list[WeightsFile]:
-    return list(dict.fromkeys(file_of(name) for name in names)) if names else list(ALL)
+def _chosen(names: Sequence[str] | None) -> list[Known]:
+    return [known_file(name) for name in dict.fromkeys(names or (file.id for file in ALL))]
 
 
-def _facts(file: WeightsFile, folder: Path | None) -> dict[str, Any]:
-    path = locate(file, folder)
+def _facts(entry: Known, folder: Path | None) -> dict[str, Any]:
+    file, path = entry.file, entry.locate(folder)
     mark = random_mark(path) if path else None
     return {
+        "group": entry.group,
         "file": file.file,
         "id": file.id,
         "megabytes": file.megabytes,
@@ -235,13 +247,14 @@ def _facts(file: WeightsFile, folder: Path | None) -> dict[str, Any]:
     }
 
 
-def _verified(file: WeightsFile, folder: Path | None) -> dict[str, Any]:
+def _verified(entry: Known, folder: Path | None) -> dict[str, Any]:
     from turbo_eval.backbones.official import PARTS
     from turbo_eval.backbones.official.pull import check_published
     from turbo_eval.backbones.official.ready import check_role, check_vocabulary, missing_files
 
+    file = entry.file
     row: dict[str, Any] = {"file": file.file, "id": file.id, "path": None, "sha256": None}
-    path = locate(file, folder)
+    path = entry.locate(folder)
     if path is None:
         return row | {"state": "missing", "proof": f"turbo-eval weights pull {file.id}"}
     row["path"] = path

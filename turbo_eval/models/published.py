@@ -261,10 +261,15 @@ def find(system: Published, weights_dir: Path | None = None) -> tuple[Path, Path
     missing = [s for s, path in zip(wanted, found, strict=True) if path is None]
     if missing:
         searched = search_folders(weights_dir)
+        pulled = {system.base.file: system.family}
+        if system.student:
+            pulled[system.student.file] = system.name
+        names = " ".join(pulled[s.file] for s in missing if s.file)
         raise PrerequisiteError(
             f"model {system.name} needs {' and '.join(_called(s) for s in missing)}",
             why=f"searched {', '.join(map(str, searched))} and the hub's cache",
-            fix="; ".join(
+            fix=(f"turbo-eval weights pull {names}; or " if names else "")
+            + "; ".join(
                 f"get {_called(s)} ({s.gigabytes:g} GB) from {s.page} and put it at "
                 f"{searched[0] / s.names[0]}"
                 for s in missing

@@ -76,11 +76,17 @@ def pull(
 
     Raises:
         UsageError: The address is not HTTPS.
-        PrerequisiteError: The source cannot be reached, or the disk is full.
+        PrerequisiteError: The source cannot be reached or needs a person, or the disk is full.
         InputError: What came is not the published file.
     """
     if path.is_file() and not again:
         return Answer(path, "there", *check_published(path, file))
+    if not (base or file.url):
+        raise PrerequisiteError(
+            f"{file.file} has no address that a program may read",
+            why="its page asks for consent first, or it is a folder of many files",
+            fix=f"get it from {file.page} and put it at {path}",
+        )
     address = f"{base.rstrip('/')}/{urllib.parse.quote(file.file)}" if base else file.url
     _check_address(address)
     inside = file.member if not base else ""

@@ -27,6 +27,7 @@ class Source:
         megabytes: About how large the file is (10^6 bytes).
         licence: Who says what.
         page: Where people find the weights and their terms.
+        pull: What `turbo-eval weights pull` calls the file; empty where a person must ask for it.
         description: One sentence.
         kind: `image` scores single frames, `video` whole clips.
         low: Lower end of the range of a score.
@@ -42,6 +43,7 @@ class Source:
     megabytes: float
     licence: str
     page: str
+    pull: str = ""
     description: str
     kind: Literal["image", "video"] = "image"
     low: float = -1.0
@@ -65,6 +67,7 @@ SOURCES: Final = MappingProxyType(
                 megabytes=1973,
                 licence="Apache-2.0 (code); see the page",
                 page=f"{_HUB}/xswu/HPSv2",
+                pull="hpsv2.1",
                 description="Human preference score 2.1 of a frame (ViT-H/14, arXiv 2306.09341).",
             ),
             Source(
@@ -76,6 +79,7 @@ SOURCES: Final = MappingProxyType(
                 megabytes=3945,
                 licence="MIT (code); see the page",
                 page=f"{_HUB}/yuvalkirstain/PickScore_v1",
+                pull="pickscore",
                 description="PickScore of a frame (ViT-H/14, arXiv 2305.01569).",
             ),
             Source(
@@ -91,6 +95,7 @@ SOURCES: Final = MappingProxyType(
                 megabytes=3945,
                 licence="MIT",
                 page=f"{_HUB}/{_LAION}",
+                pull="clip",
                 description="CLIP score of a frame (OpenCLIP ViT-H/14, LAION-2B).",
             ),
         )
@@ -119,6 +124,7 @@ BERT_LARGE: Final = Source(
     megabytes=0.23,
     licence="Apache-2.0",
     page=f"{_HUB}/google-bert/bert-large-uncased",
+    pull="bert-vocabulary",
     description="The word pieces that InternVideo2 reads.",
 )
 
@@ -144,6 +150,7 @@ IMAGEREWARD: Final = Source(
     megabytes=1790,
     licence="Apache-2.0",
     page=f"{_HUB}/THUDM/ImageReward",
+    pull="imagereward",
     description="ImageReward of a frame, r -> min(r, 2) - 2 (BLIP ViT-L/16, arXiv 2304.05977).",
     low=float("-inf"),
     high=0.0,
@@ -194,7 +201,8 @@ def find(source: Source, weights_dir: Path | None = None) -> Path:
         raise PrerequisiteError(
             f"no weights {source.files[0]} of the reward {source.id!r}",
             why=f"searched {', '.join(map(str, searched))} and the hub's cache",
-            fix=f"get {source.hub_files[0]} ({_size(source.megabytes)}) from {source.page} "
+            fix=(f"turbo-eval weights pull {source.pull}, or " if source.pull else "")
+            + f"get {source.hub_files[0]} ({_size(source.megabytes)}) from {source.page} "
             f"and put it at {searched[0] / source.files[0]}",
         )
     return path
