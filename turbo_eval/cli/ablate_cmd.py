@@ -25,7 +25,8 @@ from turbo_eval.cli.ablate_plan import (
     tell_plan,
 )
 from turbo_eval.cli.device import pick_device
-from turbo_eval.cli.session import Session, finish, say, start
+from turbo_eval.cli.say import finish, say
+from turbo_eval.cli.session import Session, start
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import do_stages, summarize_run, write_page
 from turbo_eval.core.hashing import content_key
@@ -99,7 +100,7 @@ def ablate(
         for line in (*found["conclusion"], *claims.lines(found["claims"])):
             say(line)
         print(path)
-    finish(session, outcomes)
+    finish(outcomes, session.config.fail_threshold)
 
 
 def _list(*, as_json: bool) -> None:

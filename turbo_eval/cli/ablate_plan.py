@@ -9,7 +9,7 @@ from turbo_eval.ablate.grid import Row
 from turbo_eval.ablate.spec import Ablation
 from turbo_eval.ablate.speed import Speed, probe
 from turbo_eval.ablate.trainer import Training
-from turbo_eval.cli.session import say
+from turbo_eval.cli.say import say
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.core.progress import clock
 

@@ -9,7 +9,8 @@ import typer
 
 from turbo_eval.cli import options as o
 from turbo_eval.cli.protocol import LONG, with_protocol
-from turbo_eval.cli.session import Session, reopen, say
+from turbo_eval.cli.say import say
+from turbo_eval.cli.session import Session, reopen
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.config import ModelConfig, RunConfig
 from turbo_eval.core.errors import InputError, UsageError

@@ -8,7 +8,8 @@ import typer
 
 from turbo_eval.cli import options as o
 from turbo_eval.cli.protocol import long_notes
-from turbo_eval.cli.session import reopen, say
+from turbo_eval.cli.say import say
+from turbo_eval.cli.session import reopen
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import export_run, summarize_run, write_page
 from turbo_eval.core.errors import UsageError

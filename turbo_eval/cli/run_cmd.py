@@ -6,7 +6,9 @@ from typing import Any
 
 from turbo_eval.cli import clip_options as c
 from turbo_eval.cli import options as o
-from turbo_eval.cli.session import Session, finish, say, stage_plans, start
+from turbo_eval.cli.plans import stage_plans
+from turbo_eval.cli.say import finish, say
+from turbo_eval.cli.session import Session, start
 from turbo_eval.cli.show import print_json
 from turbo_eval.cli.stages import (
     do_stages,
@@ -193,7 +195,7 @@ def _run(
     if export is not None:
         export_run(session, export)
     _show(session, as_json=as_json)
-    finish(session, outcomes)
+    finish(outcomes, session.config.fail_threshold)
 
 
 def _show(session: Session, *, as_json: bool) -> None:

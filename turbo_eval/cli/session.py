@@ -1,8 +1,6 @@
 """One opened run: settings, prompts, models, judges and folder, and the stages on it."""
 
 import os
-import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from turbo_eval.cli.clip_options import take_settings, with_settings
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
 from turbo_eval.cli.protocol import named_sources, with_protocol
+from turbo_eval.cli.say import say
 from turbo_eval.config import (
     GROWING,
     ModelConfig,
@@ -25,19 +24,15 @@ from turbo_eval.config import (
 from turbo_eval.core.errors import (
     ConfigError,
     InputError,
-    PartialFailure,
-    ThresholdError,
     UsageError,
 )
 from turbo_eval.core.hashing import content_key
-from turbo_eval.core.outcome import Outcome, failed_share
 from turbo_eval.core.records import Prompt, PromptRow, VideoRow
 from turbo_eval.core.runs import RunFolder, safe_name
 from turbo_eval.core.store import write_json_atomic
 from turbo_eval.features import FeaturePlan, plan_features
-from turbo_eval.features.plan import seconds_of
 from turbo_eval.generate import Source, VideoPlan, open_sources, plan_videos
-from turbo_eval.generate.plan import FLICKER, videos_of
+from turbo_eval.generate.plan import videos_of
 from turbo_eval.metrics.base import Metric
 from turbo_eval.metrics.rewards.base import PREFIX
 from turbo_eval.prompts import Suite, load
@@ -54,12 +49,7 @@ from turbo_eval.score.rewards import (
     rewards_of,
     with_rewards,
 )
-from turbo_eval.score.static import KEPT, Key, filtered_metrics
-
-
-def say(line: str) -> None:
-    """Tell the user something; stdout is for data alone."""
-    print(line, file=sys.stderr, flush=True)
+from turbo_eval.score.static import Key, filtered_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +148,6 @@ class Session:
         return self.judges if device == "cpu" else _judges(self.config, self.run, device=device)
 
 
-@dataclass(frozen=True, slots=True)
-class StagePlan:
-    """One line of a plan: how much there is, how much is finished, how long the rest takes."""
-
-    stage: str
-    total: int
-    cached: int
-    missing: int
-    seconds: float | None
-
-
 def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False) -> Session:
     """Merge the settings and open the run folder, or make it.
 
@@ -249,86 +228,6 @@ def reopen(path: Path, *, dry_run: bool = False, **operational: Any) -> Session:
     if operational.get("rewards") and not dry_run:
         keep_rewards(run, judges)
     return Session(config, prompts, named_sources(_open(config), files), judges, run)
-
-
-def stage_plans(session: Session, sample: Path | None = None) -> list[StagePlan]:
-    """Say for each stage what is finished and what is missing, also for videos not made yet.
-
-    Args:
-        session: The run.
-        sample: Folder of another run, whose measured times count as well.
-
-    Raises:
-        PrerequisiteError: There is no run in the sample's folder.
-    """
-    measured = RunFolder(sample).open() if sample else None
-    plan = session.plan_videos(measured.videos.read() if measured else ())
-    videos = session.videos()
-    todo = {(i.label, i.video_id) for items in plan.missing.values() for i in items}
-    there = [v for v in videos if (v.model, v.video_id) not in todo]
-    features, scores = session.plan_features(there), session.plan_scores(there)
-    to_look: Counter[str] = Counter()
-    to_score = 0
-    for items in plan.missing.values():
-        for item in items:
-            # The static filter stops at the fifth static video; how many it looks at by then shows
-            # only when it does, so five are counted.
-            served = [
-                m
-                for m in session.metrics_for(item.prompt)
-                if item.seed_index < max(session.config.seeds, KEPT * (m.info.dimension == FLICKER))
-            ]
-            roles = {role for m in served for role in m.info.roles}
-            to_look.update(session.judges.infos[role].id for role in roles)
-            to_score += len(served)
-    waiting = sum(to_look.values())
-    for each in features.items:
-        to_look.update(session.judges.infos[role].id for role in each.missing)
-    rows = [*session.run.features.read(), *(measured.features.read() if measured else ())]
-    seconds = seconds_of(to_look, rows)
-    return [
-        StagePlan("generate", plan.total, plan.total - plan.count, plan.count, plan.seconds),
-        StagePlan(
-            "features",
-            features.total + waiting,
-            features.total - features.count,
-            features.count + waiting,
-            seconds,
-        ),
-        StagePlan(
-            "score",
-            scores.total + to_score,
-            scores.total - scores.count,
-            scores.count + to_score,
-            # Scores are plain arithmetic on small arrays: about a millisecond each.
-            (scores.count + to_score) / 1000,
-        ),
-    ]
-
-
-def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
-    """List what failed and end with the documented exit code.
-
-    Raises:
-        PartialFailure: Some items failed.
-        ThresholdError: More failed than the threshold allows.
-    """
-    failures = [failure for outcome in outcomes for failure in outcome.failures]
-    if not failures:
-        return
-    for failure in failures[:20]:
-        say(f"Failed: {failure.item}: {failure.reason}")
-    if len(failures) > 20:
-        say(f"... and {len(failures) - 20} more; all are in the report")
-    share = failed_share(outcomes)
-    total = sum(outcome.total for outcome in outcomes)
-    what = f"{len(failures)} of {total} items failed"
-    fix = "remove the causes and type the same command again; only these are tried"
-    threshold = session.config.fail_threshold
-    if threshold is not None and share > threshold:
-        raise ThresholdError(what, why=f"more than the threshold of {threshold:.1%}", fix=fix)
-    # The first reason brings its own advice, which stands in the list above.
-    raise PartialFailure(what, why=failures[0].reason.partition(". Fix: ")[0], fix=fix)
 
 
 def _settings(typed: dict[str, Any], file: Path | None) -> tuple[RunConfig, Mapping[str, str]]:

@@ -4,13 +4,9 @@ from pathlib import Path
 
 from turbo_eval.cli import clip_options as c
 from turbo_eval.cli import options as o
-from turbo_eval.cli.session import (
-    Session,
-    finish,
-    reopen,
-    stage_plans,
-    start,
-)
+from turbo_eval.cli.plans import stage_plans
+from turbo_eval.cli.say import finish
+from turbo_eval.cli.session import Session, reopen, start
 from turbo_eval.cli.show import print_json
 from turbo_eval.cli.stages import (
     do_stages,
@@ -149,4 +145,4 @@ def _stage(
         print_json(outcomes[-1])
     else:
         print(session.run.path)
-    finish(session, outcomes)
+    finish(outcomes, session.config.fail_threshold)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from turbo_eval.analyze.summarize import SUITE_FILE, read_json
+from turbo_eval.cli.plans import StagePlan
 from turbo_eval.cli.protocol import long_notes
-from turbo_eval.cli.session import Session, StagePlan, say
+from turbo_eval.cli.say import say
+from turbo_eval.cli.session import Session
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.core.errors import InputError
 from turbo_eval.core.outcome import Outcome

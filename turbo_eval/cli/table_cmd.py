@@ -79,7 +79,7 @@ def table(
     else:
         header, lines = cells(made)
         print_table(header, lines)
-        from turbo_eval.cli.session import say
+        from turbo_eval.cli.say import say
 
         for note in notes(made):
             say(note)

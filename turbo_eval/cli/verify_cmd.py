@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from turbo_eval.cli import options as o
-from turbo_eval.cli.session import Session, finish, say, start
+from turbo_eval.cli.say import finish, say
+from turbo_eval.cli.session import Session, start
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import do_stages, export_run
 from turbo_eval.core.errors import PartialFailure, ThresholdError, UsageError
@@ -105,7 +106,7 @@ def vbench(
             why=f"{failed[0].dimension}: {failed[0].reason}",
             fix="repair the official environment, or choose --dimensions",
         )
-    finish(session, outcomes)
+    finish(outcomes, session.config.fail_threshold)
 
 
 def _dimensions(session: Session) -> list[str]:
