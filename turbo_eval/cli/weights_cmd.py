@@ -146,6 +146,8 @@ def pull_command(
         path = None if again else entry.locate(folder)
         _say(f"{file.file}: {file.megabytes:g} MB, licence {file.licence}, {file.page}")
         try:
+            if entry.instead and path is None:
+                raise PrerequisiteError(f"{file.file} is a folder", fix=entry.instead)
             answer = pull(
                 file, path or place(file, folder), base=source, again=again, told=_Told(file.file)
             )

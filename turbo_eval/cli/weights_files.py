@@ -24,11 +24,13 @@ class Known:
         file: Its facts; `roles` names the parts of the judges, the reward or the models.
         group: What it is for.
         locate: Where it lies, given the folder that the user named; None when nowhere.
+        instead: What to type where it is a folder, which this command does not pull.
     """
 
     file: WeightsFile
     group: Literal["judges", "reward", "model"]
     locate: Locate
+    instead: str = ""
 
 
 def _judges(file: WeightsFile) -> Known:
@@ -60,7 +62,8 @@ def _model(source: published.Source, name: str, models: Sequence[str]) -> Known:
         page=source.page,
         url=f"{source.page}/resolve/main/{source.file}" if source.file else "",
     )
-    return Known(file, "model", lambda folder: published.locate(source, folder))
+    instead = "" if source.file else f"turbo-eval models pull {source.hub}"
+    return Known(file, "model", lambda folder: published.locate(source, folder), instead)
 
 
 @cache

@@ -265,10 +265,12 @@ def find(system: Published, weights_dir: Path | None = None) -> tuple[Path, Path
         if system.student:
             pulled[system.student.file] = system.name
         names = " ".join(pulled[s.file] for s in missing if s.file)
+        commands = [f"turbo-eval models pull {s.hub}" for s in missing if not s.file]
+        commands += [f"turbo-eval weights pull {names}"] if names else []
         raise PrerequisiteError(
             f"model {system.name} needs {' and '.join(_called(s) for s in missing)}",
             why=f"searched {', '.join(map(str, searched))} and the hub's cache",
-            fix=(f"turbo-eval weights pull {names}; or " if names else "")
+            fix=f"{' and '.join(commands)}; or "
             + "; ".join(
                 f"get {_called(s)} ({s.gigabytes:g} GB) from {s.page} and put it at "
                 f"{searched[0] / s.names[0]}"
