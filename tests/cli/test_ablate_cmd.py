@@ -154,9 +154,9 @@ def test_rewards_are_the_mean_of_the_clips_and_kept(trained: list[str]) -> None:
     means = [decode(Path("r", row["path"])).frames.mean() / 255 for row in mine]
     assert cell["value"] == pytest.approx(sum(means) / len(means), abs=1e-5)
     assert cell["low"] < cell["value"] < cell["high"]
-    shards = list(Path("r/rewards.parquet").iterdir())
+    shards = list(Path("r/features.parquet").iterdir())
     assert ablate() == 0
-    assert list(Path("r/rewards.parquet").iterdir()) == shards
+    assert list(Path("r/features.parquet").iterdir()) == shards
 
 
 def test_a_second_start_trains_and_draws_nothing(trained: list[str], capsys: Capture) -> None:

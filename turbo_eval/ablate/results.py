@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turbo_eval.ablate.grid import Row
-from turbo_eval.ablate.rewards import RewardSummary
 from turbo_eval.ablate.spec import Ablation
 from turbo_eval.ablate.trainer import Training
-from turbo_eval.analyze.summary import Difference, MetricSummary
 from turbo_eval.models.student import read_manifest
 
 TOTALS = ("total", "quality", "semantic")
@@ -70,7 +68,6 @@ def assemble(
     table: Sequence[Row],
     labels: Mapping[str, str],
     summaries: Mapping[str, Mapping[str, Any]],
-    rewards: RewardSummary,
     trainings: Sequence[Training],
     calls: Mapping[str, int],
     notes: Sequence[str],
@@ -83,7 +80,6 @@ def assemble(
         labels: Name of a row -> its model's label in the run.
         summaries: Name of each row that is compared with -> the run's summary against it, as
             `summary.json`; the first is the baseline's.
-        rewards: Reward measures; their models are labels.
         trainings: The students.
         calls: Name of a row -> network calls for one video.
         notes: Lines that a reader must know, such as an absent reward.
@@ -107,9 +103,9 @@ def assemble(
                 "guidance": facts.get("guidance"),
                 "network_calls": calls[row.name],
                 "training": _training(by_name[row.variant.name]) if row.variant else None,
-                "measures": _measures(first, rewards, label),
+                "measures": _measures(first, label),
                 "differences": {
-                    base: _differences(summary, rewards, labels[base], label)
+                    base: _differences(summary, label)
                     for base, summary in summaries.items()
                     if base != row.name
                 },
@@ -148,7 +144,7 @@ def _training(training: Training) -> dict[str, Any]:
     }
 
 
-def _measures(summary: Mapping[str, Any], rewards: RewardSummary, label: str) -> Cells:
+def _measures(summary: Mapping[str, Any], label: str) -> Cells:
     found: Cells = {}
     for name in TOTALS:
         cell = summary["totals"].get(label, {}).get(name)
@@ -158,28 +154,14 @@ def _measures(summary: Mapping[str, Any], rewards: RewardSummary, label: str) ->
         found[name.removeprefix("vbench.")] = {
             k: cell[k] for k in ("value", "low", "high", "n", "of")
         }
-    for name, measured in rewards.models.get(label, {}).items():
-        found[name] = _plain(measured)
     return found
 
 
-def _differences(
-    summary: Mapping[str, Any], rewards: RewardSummary, base: str, label: str
-) -> Cells:
-    found = {
+def _differences(summary: Mapping[str, Any], label: str) -> Cells:
+    return {
         name.removeprefix("vbench."): dict(cell)
         for name, cell in summary["differences"].get(label, {}).items()
     }
-    for name, cell in rewards.differences.get(base, {}).get(label, {}).items():
-        found[name] = _plain(cell)
-    return found
-
-
-def _plain(cell: MetricSummary | Difference) -> dict[str, Any]:
-    plain: dict[str, Any] = {"value": cell.value, "low": cell.low, "high": cell.high}
-    if isinstance(cell, Difference):
-        return {**plain, "pairs": cell.pairs}
-    return {**plain, "n": cell.n, "of": cell.of}
 
 
 def _correct(rows: Sequence[dict[str, Any]], bases: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ from turbo_eval.cli.say import finish, say
 from turbo_eval.cli.session import Session, start
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import do_stages, summarize_run, write_page
+from turbo_eval.config import GROWING, ModelConfig, resolve
 from turbo_eval.core.hashing import content_key
 from turbo_eval.core.runs import safe_name
 
@@ -79,6 +80,7 @@ def ablate(
     folder = run_folder or _folder(ablation, preset, students)
     trainings = trainer.resolve(students, folder)
     models = _models(table, bases, trainings)
+    here, absent = rewards.present(ablation.rewards, resolve().config.weights_dir)
     _check_evaluation(ablation, models, folder)
     finished = {t.variant.name: trainer.is_finished(t) for t in trainings}
     plan = make_plan(
@@ -90,9 +92,10 @@ def ablate(
         return
     tell_plan(plan)
     trainer.train_all(trainings, threads=threads, device=family(where), say=say)
-    session = start({**_flags(ablation, folder), "models": models, "device": where}, None)
+    typed = {**_flags(ablation, folder), "models": models, "device": where, "rewards": here}
+    session = start(typed, None)
     outcomes = do_stages(session)
-    found, path = _results(ablation, table, bases, more, trainings, session, where, sys.argv)
+    found, path = _results(ablation, table, bases, more, trainings, session, absent, sys.argv)
     if as_json:
         print_json(found)
         say(f"Table: {path}")
@@ -140,11 +143,10 @@ def _check_evaluation(
     """Refuse now what would be refused after hours of training.
 
     Raises:
-        UsageError: Unknown suite, prompt, dimension, judges, reward or system.
+        UsageError: Unknown suite, prompt, dimension, judges or system.
         ConfigError: A setting is refused, or the folder holds a run of other settings.
     """
     from turbo_eval.backbones import load_judges
-    from turbo_eval.config import GROWING, ModelConfig, resolve
     from turbo_eval.core.runs import RunFolder
     from turbo_eval.generate import open_sources
     from turbo_eval.prompts.dimensions import dimension
@@ -157,7 +159,6 @@ def _check_evaluation(
         dimension(name)
     count_prompts(ablation)
     load_judges(config.judges)
-    rewards.open_rewards(ablation.rewards)
     systems = [ModelConfig(name=name) for name in {s.model: None for s in ablation.system}]
     open_sources(systems, weights_dir=config.weights_dir, device="cpu", dtype=config.dtype)
     run = RunFolder(folder)
@@ -192,10 +193,10 @@ def _results(
     more: Sequence[str],
     trainings: Sequence[Training],
     session: Session,
-    device: str,
+    absent: Sequence[str],
     command: Sequence[str],
 ) -> tuple[dict[str, Any], Path]:
-    """Summaries, rewards, report and the folder `ablation/`."""
+    """Summaries, report and the folder `ablation/`."""
     from turbo_eval.analyze import summarize
     from turbo_eval.report import tables
     from turbo_eval.report.data import read
@@ -209,19 +210,8 @@ def _results(
         summaries[base] = summarize(
             session.run, weights_dir=session.config.weights_dir, baseline=labels[base]
         ).to_json()
-    models, absent = rewards.open_rewards(ablation.rewards, device)
-    videos = session.videos()
-    scored = rewards.score(models, videos, session.by_id, session.run, device=device)
-    measured = rewards.summarize(
-        scored,
-        videos,
-        list(labels.values()),
-        [labels[base] for base in (*bases, *more)],
-        [prompt.id for prompt in session.prompts],
-        seeds=session.config.seeds,
-    )
     calls = network_calls_of(table, trainings)
-    found = assemble(ablation, table, labels, summaries, measured, trainings, calls, absent)
+    found = assemble(ablation, table, labels, summaries, trainings, calls, absent)
     found["references"] = list(bases)
     found["trainings"] = pool(found)
     found["claims"] = claims.judge(ablation.claim, found)
