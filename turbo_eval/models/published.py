@@ -261,7 +261,7 @@ def find(system: Published, weights_dir: Path | None = None) -> tuple[Path, Path
     missing = [s for s, path in zip(wanted, found, strict=True) if path is None]
     if missing:
         searched = search_folders(weights_dir)
-        pulled = {system.base.file: system.family}
+        pulled: dict[str, str] = {system.base.file: system.family}
         if system.student:
             pulled[system.student.file] = system.name
         names = " ".join(pulled[s.file] for s in missing if s.file)
