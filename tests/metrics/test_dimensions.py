@@ -20,7 +20,6 @@ from turbo_eval.metrics.base import Score
 from turbo_eval.metrics.compat import Compat
 from turbo_eval.metrics.vbench import metric
 from turbo_eval.metrics.vbench.color import color_object
-from turbo_eval.metrics.vbench.dynamic_degree import pairs_needed
 from turbo_eval.metrics.vbench.human_action import action_label
 from turbo_eval.metrics.vbench.static_filter import is_static
 
@@ -84,13 +83,6 @@ def test_means_over_frames() -> None:
     assert quality.value == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize(
-    ("kept", "need"), [(1, 0), (2, 0), (3, 1), (6, 2), (8, 2), (10, 2), (14, 4), (16, 4)]
-)
-def test_needed_pairs_round_halves_to_even(kept: int, need: int) -> None:
-    assert pairs_needed(kept) == need
-
-
 def test_dynamic_degree_counts_pairs_above_the_threshold() -> None:
     def value(moving: int, compat: Compat = "vbench") -> float | None:
         motion = [6.01] * moving + [6.0] * (15 - moving)
@@ -100,6 +92,15 @@ def test_dynamic_degree_counts_pairs_above_the_threshold() -> None:
     assert [value(n, "fixed") for n in (0, 3, 4, 15)] == [0.0, 0.0, 1.0, 1.0]
     small = metric("dynamic_degree").score(flow([1.6] * 15, size=(64, 80)), prompt())
     assert (small.value, small.details["threshold"]) == (1.0, 1.5)
+
+
+def test_dynamic_degree_takes_as_many_pairs_as_settle_it() -> None:
+    moves, still = metric("dynamic_degree"), metric("dynamic_degree", compat="fixed")
+    early = moves.score(flow([7.0] * 4, kept=16), prompt())
+    assert (early.value, early.details["pairs"], early.details["moving"]) == (1.0, 4, 4)
+    assert still.score(flow([0.0] * 12, kept=16), prompt()).value == 0.0
+    for unsettled in ([7.0] * 3, [0.0] * 11, [7.0] * 17):
+        assert moves.score(flow(unsettled, kept=16), prompt()).status == "failed"
 
 
 def test_dynamic_degree_of_very_short_videos() -> None:

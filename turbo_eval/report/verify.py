@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,6 +162,13 @@ def link_weights(folder: Path, weights_dir: Path | None) -> None:
     for base in (cache, *([weights_dir] if weights_dir else [])):
         if (base / code).is_dir() and not (folder / code).exists():
             _link(base / code, folder / code)
+    # CLIP's word pieces, which the official program downloads; open_clip ships the same file.
+    words = Path("ViCLIP") / "bpe_simple_vocab_16e6.txt.gz"
+    shipped = find_spec("open_clip")
+    beside = Path(shipped.origin or "").parent if shipped else Path()
+    for source in (cache / words, beside / words.name):
+        if source.is_file() and not (folder / words).exists():
+            _link(source, folder / words)
 
 
 SAMPLES: Final[tuple[Mapping[str, Any], ...]] = tuple(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
@@ -169,3 +170,18 @@ def test_text_is_masked_although_the_mask_is_no_weight() -> None:
     assert mask.shape == (77, 77)
     assert torch.isinf(mask[0, 1:]).all()
     assert not mask.tril().any()
+
+
+def test_attention_over_positions_first_changes_nothing() -> None:
+    torch.manual_seed(0)
+    vision = {"image_size": 28, "patch_size": 14, "width": 64, "layers": 2, "head_width": 32}
+    text = {"context_length": 7, "vocab_size": 50, "width": 64, "heads": 2, "layers": 2}
+    network = open_clip.CLIP(64, vision, text).eval()
+    pictures, words = torch.rand(3, 3, 28, 28), torch.randint(0, 50, (3, 7))
+    with torch.no_grad():
+        before = network.encode_image(pictures), network.encode_text(words)
+        module.positions_first(network)
+        after = network.encode_image(pictures), network.encode_text(words)
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
+    assert not network.visual.transformer.batch_first
+    assert not network.transformer.resblocks[0].attn.batch_first

@@ -171,8 +171,21 @@ def test_arrays_of_the_role(judge: Flow, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (arrays["static"] >= arrays["dynamic"]).all()
     assert np.isfinite(arrays["static_wrap"]).all()
     alone = judge.extract(clip_of(frames, 8), prompt("dynamic_degree"))
-    np.testing.assert_array_equal(alone["dynamic"], arrays["dynamic"])
+    np.testing.assert_array_equal(alone["dynamic"], arrays["dynamic"][: len(alone["dynamic"])])
     assert "static" not in alone
+
+
+@pytest.mark.parametrize(("large", "looked"), [(100.0, 2), (0.0, 7)])
+def test_pairs_are_looked_at_until_the_answer_is_known(
+    judge: Flow, monkeypatch: pytest.MonkeyPatch, large: float, looked: int
+) -> None:
+    monkeypatch.setattr(module, "UPDATES", 1)
+    monkeypatch.setattr(module, "largest_mean", lambda lengths, share: large)  # noqa: ARG005
+    # 9 kept frames: 2 of 8 pairs must move, so 7 still ones settle it, too.
+    frames = np.zeros((9, 128, 128, 3), np.uint8)
+    arrays = judge.extract(clip_of(frames, 8), prompt("dynamic_degree"))
+    assert len(arrays["dynamic"]) == looked
+    assert int(arrays["kept"]) == 9
 
 
 def test_a_still_of_one_frame_has_no_pairs(judge: Flow) -> None:

@@ -120,7 +120,7 @@ class VideoText(nn.Module):
 
     def video(self, clips: Tensor) -> Tensor:
         """Features [N, 64], not normalised, of clips [N, 8, 3, 64, 64] in -1..1."""
-        seen = self.seen(clips[:, list(LOOKED_AT)].flatten(0, 1))
+        seen = self.seen(torch.stack([clips[:, k] for k in LOOKED_AT], 1).flatten(0, 1))
         result: Tensor = self.video_out(self.pooled(seen, self.moved(brightness(clips))))
         return result
 

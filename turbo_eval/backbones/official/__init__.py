@@ -56,7 +56,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 """Role -> name of the network, and one sentence."""
 
-VERSIONS: Final[Mapping[str, int]] = MappingProxyType(dict.fromkeys(NAMES, 1))
+VERSIONS: Final[Mapping[str, int]] = MappingProxyType(dict.fromkeys(NAMES, 1) | {"flow": 2})
 """Raised when a part's preprocessing or outputs change."""
 
 RANDOM: Final = "official-random"

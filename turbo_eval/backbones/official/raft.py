@@ -6,13 +6,14 @@ flow is wanted and much of each update is the same every time:
 
 - a frame's features are computed once, not once for each pair that it is in;
 - only the last flow is brought to full size;
-- the context enters every update through the same convolutions, so its part is computed once.
+- the context enters every update through the same convolutions, so its part is computed once;
+- pairs of dynamic degree are looked at until the others cannot change its answer.
 
 Source: Teed and Deng 2020 (arXiv 2003.12039); VBench (arXiv 2311.17982) for the measures.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.motion import decided
 from turbo_eval.backbones.official.files import BY_ID
 from turbo_eval.backbones.official.frames import Judge, float_frames, serves
 from turbo_eval.backbones.official.weights import load_strict
@@ -291,8 +293,9 @@ class Flow(Judge):
             prompt: Whether it serves temporal flickering decides about the static filter.
 
         Returns:
-            `dynamic` float32 [n-1], `size` int64 [2] (height, width), `kept` int64 [] n; with the
-            static filter `static` [T-1] and `static_wrap` [2]. Motion is in pixels.
+            `dynamic` float32 [up to n-1: as many pairs, in order, as settle dynamic degree], `size`
+            int64 [2] (height, width), `kept` int64 [] n; with the static filter all pairs, and
+            `static` [T-1] and `static_wrap` [2]. Motion is in pixels.
 
         Raises:
             InputError: The frames are too small for RAFT.
@@ -307,9 +310,15 @@ class Flow(Judge):
                 fix="leave out dynamic_degree, or make larger videos",
             )
         thinned, filtered = plan_pairs(len(frames), clip.fps, prompt)
-        lengths = self._measure(network, frames, [*thinned, *filtered])
+        lengths: dict[Pair, tuple[float, float]] = {}
+        for found in self._measure(network, frames, [*thinned, *filtered]):
+            lengths |= found
+            motion = [length for length, _ in lengths.values()]
+            if not filtered and decided(motion, len(thinned) + 1, min(height, width)):
+                break
+        looked = [pair for pair in thinned if pair in lengths]
         result: Features = {
-            "dynamic": np.array([lengths[pair][0] for pair in thinned], np.float32),
+            "dynamic": np.array([lengths[pair][0] for pair in looked], np.float32),
             "size": np.array([height, width], np.int64),
             "kept": np.array(len(thinned) + 1, np.int64),
         }
@@ -320,12 +329,11 @@ class Flow(Judge):
 
     def _measure(
         self, network: Raft, frames: NDArray[np.uint8], pairs: Sequence[Pair]
-    ) -> dict[Pair, tuple[float, float]]:
-        """Pair -> mean of its largest 5 and 2 percent of motion, each pair computed once."""
+    ) -> Iterator[dict[Pair, tuple[float, float]]]:
+        """Pair -> mean of its largest 5 and 2 percent of motion, some pairs at a time, in order."""
         wanted = list(dict.fromkeys(pairs))
         last_use = {frame: k for k, pair in enumerate(wanted) for frame in pair}
         seen: dict[int, Tensor] = {}
-        found: dict[Pair, tuple[float, float]] = {}
         area = int(np.prod(frames.shape[1:3]))
         at_once = 1 if self.device == "cpu" else max(1, PIXELS_AT_ONCE // area)
         for start in range(0, len(wanted), at_once):
@@ -339,11 +347,12 @@ class Flow(Judge):
                 torch.cat([seen[b] for _, b in part]),
             )
             motion = flow.square().sum(1).sqrt().float().cpu().numpy()
-            for pair, lengths in zip(part, motion, strict=True):
-                found[pair] = (largest_mean(lengths, 0.05), largest_mean(lengths, 0.02))
+            yield {
+                pair: (largest_mean(lengths, 0.05), largest_mean(lengths, 0.02))
+                for pair, lengths in zip(part, motion, strict=True)
+            }
             done = start + len(part)
             seen = {frame: kept for frame, kept in seen.items() if last_use[frame] >= done}
-        return found
 
     def _picture(self, frames: NDArray[np.uint8], numbers: list[int]) -> Tensor:
         return padded(2 * (float_frames(frames[numbers], self.device) / 255.0) - 1.0)

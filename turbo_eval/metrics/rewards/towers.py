@@ -117,7 +117,8 @@ class TwoTowers(ABC):
             prepared = self.preprocess(frames)
         else:
             count = self._frames_of(frames.shape[1])
-            chosen = frames[:, frame_indices(frames.shape[1], count)]
+            seen = torch.tensor(frame_indices(frames.shape[1], count)).to(frames.device)
+            chosen = frames[:, seen]
             prepared = self.preprocess(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
         # In float32, also under autocast: a cosine in half precision has three digits.
         return F.normalize(self._see(prepared).float(), dim=-1)

@@ -20,9 +20,6 @@ from turbo_eval.metrics.compat import Compat, check_compat
 from turbo_eval.metrics.read import has, numbers
 from turbo_eval.metrics.vbench.static_filter import flow_size
 
-MOTION_PER_256: Final = 6.0
-"""Pixels of motion, per 256 pixels of the shorter side, above which a pair moves."""
-
 INFO: Final = MetricInfo(
     id="vbench.dynamic_degree",
     version=1,
@@ -38,21 +35,13 @@ INFO: Final = MetricInfo(
 )
 
 
-def pairs_needed(kept: int) -> int:
-    """Return how many moving pairs make a video of `kept` thinned frames dynamic.
-
-    Halves round to even, as in the official program: 2 kept frames need 0 pairs, 6 need 2.
-    """
-    return round(4 * kept / 16)
-
-
 def score(features: Features, prompt: Prompt, *, compat: Compat = "vbench") -> Score:  # noqa: ARG001
     """Score one video with 1 (dynamic) or 0; the denominator is 1.
 
     Args:
         features: `flow.dynamic` [n-1], mean of the largest 5 percent of motion in pixels per kept
-            pair; `flow.kept` [] = n; `flow.size` [2]; `flow.static`, if present, tells a
-            one-frame video from a short one.
+            pair, or only as many of them as settle the answer; `flow.kept` [] = n; `flow.size`
+            [2]; `flow.static`, if present, tells a one-frame video from a short one.
         prompt: not read.
         compat: `vbench` follows the official rule on very short videos; `fixed` needs at least
             one moving pair and skips a video with a single kept frame.
@@ -64,15 +53,20 @@ def score(features: Features, prompt: Prompt, *, compat: Compat = "vbench") -> S
         InputError: if the arrays are missing, not finite, or do not fit together.
         UsageError: for an unknown `compat`.
     """
+    # Beside the networks, whose package reads videos; lists of metrics need not import that.
+    from turbo_eval.backbones.motion import decided, moves_above, pairs_needed
+
     mode = check_compat(compat)
     motion = numbers(features, "flow", "dynamic", 1)
     kept = int(numbers(features, "flow", "kept", 0))
-    if len(motion) != max(kept - 1, 0):
+    side = flow_size(features)
+    pairs = max(kept - 1, 0)
+    if len(motion) > pairs or (len(motion) < pairs and not decided(motion.tolist(), kept, side)):
         raise InputError(
             f"'flow.dynamic' holds {len(motion)} pairs for {kept} kept frames",
             fix="extract the features of this video again",
         )
-    threshold = MOTION_PER_256 * flow_size(features) / 256
+    threshold = moves_above(side)
     if kept < 2:
         single = not has(features, "flow", "static") or not features["flow"]["static"].size
         if single or mode == "fixed":
@@ -80,7 +74,15 @@ def score(features: Features, prompt: Prompt, *, compat: Compat = "vbench") -> S
         return ok(0, 1, kept=kept, moving=0, needed=pairs_needed(kept), threshold=threshold)
     needed = pairs_needed(kept) if mode == "vbench" else max(1, pairs_needed(kept))
     moving = int(np.count_nonzero(motion > threshold))
-    return ok(moving >= needed, 1, kept=kept, moving=moving, needed=needed, threshold=threshold)
+    return ok(
+        moving >= needed,
+        1,
+        kept=kept,
+        pairs=len(motion),
+        moving=moving,
+        needed=needed,
+        threshold=threshold,
+    )
 
 
 def fixed(features: Features, prompt: Prompt) -> Score:
