@@ -11,13 +11,14 @@ run one at a time, and the page is written from all of them.
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from memory import peak_mib
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 101
@@ -153,17 +154,8 @@ def measure(dimension: str, fixtures: Path, work: Path, *, resume: bool) -> dict
         "expected": len(manifest),
         "clips": clips,
         "seconds": seconds,
-        "megabytes": peak_megabytes(),
+        "megabytes": peak_mib(),
     }
-
-
-def peak_megabytes() -> float:
-    """Most memory that this process has held; not what its parent held when it began (Linux)."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def compare(rows: dict[str, Any], recorded: Any, scale: float) -> dict[str, Any]:

@@ -13,21 +13,17 @@ float32 is told. benchmarks/flops.py counts the same at the published sizes.
 """
 
 import argparse
-import contextlib
-import ctypes
-import gc
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from memory import peak_mib
 
 from turbo_eval.models.lora import lora_parameters
 from turbo_train import config, setup, teachers
@@ -76,22 +72,6 @@ def authors_step(
     if settings.loss == "l2":
         return {"distillation": l2(prediction.model_pred, target)}
     return {"distillation": pseudo_huber(prediction.model_pred, target, settings.huber_c)}
-
-
-def peak_mib(*, reset: bool = False) -> float:
-    """Most memory that this process has held, in MiB; `reset` forgets what was before (Linux)."""
-    if reset:
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):
-            # What is free already must not count as held.
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def prepare(name: str, batch: int, compiled: bool, more: Sequence[str]) -> tuple[Parts, Any, Any]:

@@ -10,7 +10,7 @@ import pytest
 from turbo_eval.core.errors import InputError
 from turbo_eval.metrics.normalise import DIMENSIONS
 from turbo_eval.prompts.vbench import load_vbench
-from turbo_eval.report.verify import SAMPLES, compare, write_samples
+from turbo_eval.report.verify import SAMPLES, compare, link_weights, write_samples
 
 
 def write(folder: Path, dimension: str, value: Any, videos: dict[str, Any]) -> Path:
@@ -85,3 +85,16 @@ def test_the_samples_serve_every_dimension(tmp_path: Path) -> None:
     assert {name for prompt in suite for name in prompt.dimensions} == set(DIMENSIONS)
     assert not [note for note in suite.notes if "without the fact" in note]
     assert len(list((tmp_path / "videos").iterdir())) == len(SAMPLES)
+
+
+def test_the_official_cache_has_word_pieces_its_own_before_open_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, words = tmp_path / "own", Path("ViCLIP") / "bpe_simple_vocab_16e6.txt.gz"
+    monkeypatch.setenv("VBENCH_CACHE_DIR", str(own))
+    link_weights(tmp_path / "shipped", None)
+    assert (tmp_path / "shipped" / words).read_bytes()[:2] == b"\x1f\x8b"
+    (own / words).parent.mkdir(parents=True)
+    (own / words).write_bytes(b"own")
+    link_weights(tmp_path / "both", None)
+    assert (tmp_path / "both" / words).read_bytes() == b"own"
