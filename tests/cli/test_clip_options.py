@@ -1,4 +1,4 @@
-"""--size, --fps and --negative: settings of every model of a run."""
+"""--size, --frames, --fps and --negative: settings of every model of a run."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from turbo_eval.config import ModelConfig
 from turbo_eval.core.errors import UsageError
 from turbo_eval.models import labels
 from turbo_eval.models.load import known_settings
+from turbo_eval.models.student import WEIGHTS
 from turbo_eval.video.read import decode
 
 SAID = {"size": "64x48", "fps": "12.5"}
@@ -32,7 +33,7 @@ def test_typed_values_become_settings() -> None:
     typed = {"size": "64x48", "fps": 12.5, "negative": " blurry, dull ", "seeds": 3}
     assert take_settings(typed) == {**SAID, "negative": "blurry, dull"}
     assert typed == {"seeds": 3}
-    assert take_settings({"fps": 8.0, "size": None}) == {"fps": "8"}
+    assert take_settings({"fps": 8.0, "size": None, "frames": 12}) == {"frames": "12", "fps": "8"}
     for wrong in ("64", "64x", "0x48", "64*48", "64x48x3", "-64x48"):
         with pytest.raises(UsageError, match="--size 512x320"):
             take_settings({"size": wrong})
@@ -47,6 +48,10 @@ def test_every_model_gets_them_and_its_own_ones_win(tmp_path: Path) -> None:
         "modelscope:size=256x256": "modelscope:size=256x256,fps=12.5",
         "diffusers:some/where": "diffusers:some/where:size=64x48,fps=12.5",
         "command:python d.py:frames=3": "command:python d.py:frames=3,size=64x48,fps=12.5",
+        "mini-teacher": "mini-teacher:size=64x48,fps=12.5",
+        "mini-turbo:size=96x64": "mini-turbo:size=96x64,fps=12.5",
+        "vcm-vc2": "vcm-vc2:size=64x48,fps=12.5",
+        f"{WEIGHTS / 'mini-vcm'}": f"{WEIGHTS / 'mini-vcm'}:size=64x48,fps=12.5",
         f"folder:{tmp_path}": f"folder:{tmp_path}",
         # It alone knows its settings, and refuses what it does not know.
         "untold": "untold:size=64x48,fps=12.5",
@@ -61,9 +66,9 @@ def test_every_model_gets_them_and_its_own_ones_win(tmp_path: Path) -> None:
     ("name", "said", "message"),
     [
         ("fake", SAID, "model fake takes no --size: it has no settings"),
-        ("mini-teacher", SAID, "model mini-teacher takes no --size: its settings are offload"),
-        ("mini-turbo", {"fps": "8"}, "model mini-turbo takes no --fps"),
-        ("vcm-vc2", SAID, "model vcm-vc2 takes no --size"),
+        ("mini-turbo", {"negative": "so dull"}, "mini-turbo takes no --negative.*'NAME:neg.*dull'"),
+        ("vcm-vc2", {"negative": "dull"}, "model vcm-vc2 takes no --negative"),
+        (str(WEIGHTS / "mini-vcm"), {"negative": "dull"}, "mini-vcm takes no --negative"),
         ("t2v-turbo-vc2", {"negative": "dull"}, "t2v-turbo-vc2 takes no --negative: its settings"),
         ("modelscop", SAID, "unknown model 'modelscop'.*modelscope"),
     ],
@@ -78,6 +83,7 @@ def test_one_error_names_the_model_that_takes_none(
 def test_a_value_that_would_be_read_otherwise_is_refused() -> None:
     harmless = "modelscope:negative=dull, size=small"
     assert told("modelscope", negative="dull, size=small") == [harmless]
+    assert told("mini-teacher", negative="dull") == ["mini-teacher:negative=dull"]
     with pytest.raises(UsageError, match="space behind the comma"):
         told("modelscope", negative="dull,size=small")
 

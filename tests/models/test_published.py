@@ -443,3 +443,10 @@ def test_a_student_distilled_here_from_videocrafter2(weights: Path, tmp_path: Pa
     assert np.abs(student.generate(PROMPTS[1:], [4], FOUR)[0].astype(int) - clips[1]).max() <= 1
     assert (student.generate(PROMPTS[1:], [4], Sampler(steps=4, guidance=14.0)) != clips[1]).any()
     assert open_folder(base).unet.config.cross_attention_dim == CONTEXT
+    # Its network asks for the frame rate, and 16 is what it was trained with.
+    rates = [
+        load(f"vcm-vc2:fps={fps}", weights_dir=tmp_path / "w").generate(PROMPTS[:1], [3], FOUR)
+        for fps in (16, 8)
+    ]
+    assert np.abs(rates[0][0].astype(int) - clips[0]).max() <= 1
+    assert (rates[1] != rates[0]).any()

@@ -5,6 +5,7 @@ and the command that repeats a run know of it without a second way.
 """
 
 import re
+import shlex
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -19,12 +20,15 @@ Size = Annotated[
     str | None,
     typer.Option(metavar="WIDTHxHEIGHT", help="Pixels of the clips of every model."),
 ]
+Frames = Annotated[
+    int | None, typer.Option(help="Frames of the clips of every model.", min=1, max=100_000)
+]
 Fps = Annotated[
     float | None, typer.Option(help="Frames a second of the clips of every model.", min=0.1)
 ]
 Negative = Annotated[str | None, typer.Option(help="Negative prompt of every model.")]
 
-KEYS: Final = ("size", "fps", "negative")
+KEYS: Final = ("size", "frames", "fps", "negative")
 """The options, which are settings of the same names."""
 _SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
 
@@ -88,7 +92,7 @@ def _told(name: str, settings: Mapping[str, str]) -> str:
                 f"model {bare} takes no --{key}",
                 why=f"its settings are {others}" if others else "it has no settings",
                 fix=f"leave --{key} away and write it to the models that take it, like "
-                f"--model NAME:{key}={settings[key]}",
+                f"--model {shlex.quote(f'NAME:{key}={settings[key]}')}",
             )
     values = {**own, **{key: text for key, text in settings.items() if key not in own}}
     spelled = Settings(bare, values).spelled

@@ -14,9 +14,11 @@ import numpy as np
 
 from turbo_eval.core.errors import InputError, UsageError
 from turbo_eval.core.hashing import content_key
+from turbo_eval.models.clip_settings import CLIP, NEGATIVE, clip_size, negative_prompt
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.published import Published
 from turbo_eval.models.quiet import quiet_libraries
+from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from turbo_eval.models.networks import Networks
     from turbo_eval.models.sampling import Denoise
 
-COMMON: Final = ("frames", "size", "fps", "offload", "tiling", "compile")
+COMMON: Final = (*CLIP, *RUNNING)
 OWN: Final = {
-    "teacher": ("negative", "sampler"),
+    "teacher": (NEGATIVE, "sampler"),
     "lora": ("compat", "projection_seed"),
     "full": (),
 }
@@ -66,13 +68,7 @@ class LatentTextToVideo:
         settings.only((*COMMON, *OWN[system.kind]))
         self._system, self._base, self._student = system, base, student
         self._device, self._dtype, self._settings = device, dtype, settings
-        self._size = settings.size((system.width, system.height))
-        if any(side % 8 for side in self._size):
-            raise UsageError(
-                f"size {self._size[0]}x{self._size[1]} with {system.name}",
-                why="a latent stands for 8 x 8 pixels",
-                fix="give multiples of 8, best of 64",
-            )
+        self._size = clip_size(settings, (system.width, system.height))
         self._frames = settings.whole("frames", system.frames)
         self._fps = settings.number("fps", float(system.fps))
         self._authors = settings.choice("compat", ("authors",)) == "authors"
@@ -207,7 +203,7 @@ class LatentTextToVideo:
         """Draw one clip per (prompt, seed): uint8 [B, T, H, W, 3]; see `TextToVideo.generate`.
 
         Raises:
-            UsageError: More steps than the sampling rule has.
+            UsageError: More steps than the sampling rule has; a negative prompt without guidance.
             InputError: The network gave numbers that are not finite.
         """
         import torch
@@ -225,13 +221,13 @@ class LatentTextToVideo:
         """Clean latents float32 [B, C, F, h, w] of one clip per (prompt, seed)."""
         from turbo_eval.models.sampling import Noise
 
+        negative = negative_prompt(self._settings, guided=sampler.guidance != 1)
         networks = self.networks
         width, height = (side // networks.scale for side in self._size)
         channels = int(networks.unet.config.in_channels)
         draw = Noise(seeds, (channels, self._frames, height, width))
         with self._present(networks.text):
             text = networks.encode(prompts, self._device)
-            negative = self._settings.text("negative")
             teacher = self._system.kind == "teacher"
             empty = networks.encode([negative] * len(seeds), self._device) if teacher else None
         with self._present(networks.unet):

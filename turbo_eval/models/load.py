@@ -23,9 +23,14 @@ from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
 from turbo_eval.models.protocol import ModelInfo, Sampler, TextToVideo
 from turbo_eval.models.real_systems import real_names
-from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings, split_settings
-from turbo_eval.models.student import MANIFEST, WEIGHTS, StudentTextToVideo, read_manifest
+from turbo_eval.models.student import (
+    MANIFEST,
+    WEIGHTS,
+    StudentTextToVideo,
+    read_manifest,
+    settings_of,
+)
 
 _LONGEST: Final = 100
 """Characters of a model's label."""
@@ -161,8 +166,9 @@ def known_settings(name_or_path: str) -> tuple[str, ...] | None:
     load_plugins()
     if name_or_path.startswith(PREFIX):
         return ()
-    if student_folder(name_or_path) is not None:
-        return RUNNING
+    student = student_folder(name_or_path)
+    if student is not None:
+        return settings_of(read_manifest(student))
     bare, _ = split_settings(name_or_path)
     family = bare.partition(":")[0]
     opener: object

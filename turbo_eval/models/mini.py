@@ -14,6 +14,13 @@ import numpy as np
 
 from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.core.hashing import blake, file_sha256
+from turbo_eval.models.clip_settings import (
+    CLIP,
+    NEGATIVE,
+    asked,
+    clip_content,
+    negative_prompt,
+)
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.running import RUNNING, content, place
@@ -21,12 +28,13 @@ from turbo_eval.models.settings import Settings
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_weights" / "world"
 CARD = "card.json"
+SETTINGS = (*CLIP, NEGATIVE, *RUNNING)
 _DTYPES = {"float32", "float16", "bfloat16"}
 
 
 def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all mini systems take the same)
     """The settings of a mini system."""
-    return RUNNING
+    return SETTINGS
 
 
 def load(
@@ -36,7 +44,8 @@ def load(
 
     Args:
         name: `mini-teacher`.
-        values: Settings that were typed after it, see `turbo_eval.models.running`.
+        values: Settings that were typed after it, see `turbo_eval.models.clip_settings` and
+            `turbo_eval.models.running`.
         weights_dir: A folder in the packaged layout. One without a card holds other weights, such
             as the judges', so the packaged system is used, as it is when None.
         device: Where the networks run.
@@ -44,7 +53,7 @@ def load(
 
     Raises:
         PrerequisiteError: The packaged folder holds no card.
-        UsageError: A setting is unknown.
+        UsageError: A setting is unknown or out of range.
     """
     folder = PACKAGED
     if weights_dir is not None and (weights_dir / CARD).is_file():
@@ -95,7 +104,11 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 class MiniTextToVideo:
-    """A small diffusers text-to-video pipeline that draws 64 x 64 clips (see `TextToVideo`)."""
+    """A small diffusers text-to-video pipeline, made for 64 x 64 clips (see `TextToVideo`).
+
+    Its networks are convolutions and attention without a position table, so other sizes and lengths
+    run, too; it has learned none of them.
+    """
 
     def __init__(
         self,
@@ -106,11 +119,11 @@ class MiniTextToVideo:
         device: str,
         dtype: str,
     ) -> None:
-        self._settings = (settings or Settings(name, {})).only(RUNNING)
+        self._settings = (settings or Settings(name, {})).only(SETTINGS)
         self._folder, self._device, self._dtype = folder, device, dtype
         self._card = read_card(folder)
         facts = self._card["info"]
-        self._info = ModelInfo(
+        own = ModelInfo(
             name=name,
             width=facts["width"],
             height=facts["height"],
@@ -121,6 +134,7 @@ class MiniTextToVideo:
             weights=dict(self._card["files"]),
             licence=facts["licence"],
         )
+        self._info = asked(own, self._settings)
         self._pipeline: Any = None
 
     @property
@@ -131,7 +145,7 @@ class MiniTextToVideo:
     def fingerprint(self) -> str:
         """Content key of the weights and of the number format they run in."""
         files = sorted(self._info.weights.items())
-        more = content(self._settings)
+        more = content(self._settings) | clip_content(self._settings)
         key = [self._info.name, files, self._dtype, *([more] if more else [])]
         return blake(json.dumps(key).encode())
 
@@ -151,19 +165,26 @@ class MiniTextToVideo:
         return self._pipeline
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Frames:
-        """Draw one clip per (prompt, seed): uint8 [B, 8, 64, 64, 3]; see `TextToVideo.generate`."""
+        """Draw one clip per (prompt, seed): uint8 [B, T, H, W, 3]; see `TextToVideo.generate`.
+
+        Raises:
+            UsageError: There is a negative prompt, but no guidance.
+        """
         import torch
+
+        negative = negative_prompt(self._settings, guided=sampler.guidance > 1)
 
         pipeline = self._load()
         info, channels = self._info, pipeline.unet.config.in_channels
-        size = pipeline.unet.config.sample_size
-        shape = (1, channels, info.frames, size, size)
+        scale = pipeline.vae_scale_factor
+        shape = (1, channels, info.frames, info.height // scale, info.width // scale)
         noise = torch.cat(
             [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         )
         with torch.inference_mode():
             result = pipeline(
                 prompt=list(prompts),
+                negative_prompt=[negative] * len(seeds),
                 height=info.height,
                 width=info.width,
                 num_frames=info.frames,

@@ -15,7 +15,6 @@ from turbo_eval.models.published import (
     find,
     find_trained,
 )
-from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings
 
 
@@ -53,8 +52,9 @@ def facts_without_weights(name: str) -> dict[str, Any] | None:
 def known_settings(name: str) -> tuple[str, ...]:
     """The settings of a published system, or of a student that is trained here."""
     from turbo_eval.models.latent_system import COMMON, OWN
+    from turbo_eval.models.student import SETTINGS
 
-    return RUNNING if name in TRAINED_HERE else (*COMMON, *OWN[SYSTEMS[name].kind])
+    return SETTINGS if name in TRAINED_HERE else (*COMMON, *OWN[SYSTEMS[name].kind])
 
 
 def open_real(

@@ -13,6 +13,13 @@ import numpy as np
 
 from turbo_eval.core.errors import ConfigError, PrerequisiteError, UsageError
 from turbo_eval.core.hashing import blake
+from turbo_eval.models.clip_settings import (
+    CLIP,
+    NEGATIVE,
+    asked,
+    clip_content,
+    negative_prompt,
+)
 from turbo_eval.models.mini import check_files
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.running import RUNNING, content, place
@@ -24,11 +31,19 @@ LORA = "lora.safetensors"
 FORMAT = "turbo-eval student, version 1"
 WEIGHTS = Path(__file__).resolve().parent.parent / "_weights"
 MAX_STEPS = 50
+SETTINGS = (*CLIP, *RUNNING)
+"""Settings of a few-step student; guidance is told to it, so there is no negative prompt."""
 
 
-def known_settings(name: str) -> tuple[str, ...]:  # noqa: ARG001 (all students take the same)
-    """The settings of a student that was distilled here."""
-    return RUNNING
+def known_settings(name: str) -> tuple[str, ...]:
+    """The settings of a student that is shipped with the package."""
+    return settings_of(read_manifest(WEIGHTS / name))
+
+
+def settings_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings of a student with this manifest."""
+    few_steps = manifest["sampling"]["kind"] == "consistency"
+    return SETTINGS if few_steps else (*SETTINGS, NEGATIVE)
 
 
 def load_packaged(
@@ -104,12 +119,12 @@ class StudentTextToVideo:
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
-        self._settings = (settings or Settings(str(folder), {})).only(RUNNING)
         self._folder, self._device, self._dtype = folder, device, dtype
         self._manifest = read_manifest(folder)
+        self._settings = (settings or Settings(str(folder), {})).only(settings_of(self._manifest))
         self._base = find_system(self._manifest["teacher"]["name"], weights_dir)
         facts = self._manifest["info"]
-        self._info = ModelInfo(
+        own = ModelInfo(
             name=name or self._manifest["name"],
             width=facts["width"],
             height=facts["height"],
@@ -120,6 +135,7 @@ class StudentTextToVideo:
             weights=dict(self._manifest["files"]),
             licence=facts["licence"],
         )
+        self._info = asked(own, self._settings)
         self._pipeline: Any = None
 
     @property
@@ -137,7 +153,7 @@ class StudentTextToVideo:
         files = sorted(self._info.weights.items())
         teacher = self._manifest["teacher"]["fingerprint"]
         sampling = self._manifest["sampling"]
-        more = content(self._settings)
+        more = content(self._settings) | clip_content(self._settings)
         key = [self._info.name, files, teacher, sampling, self._dtype, *([more] if more else [])]
         return blake(json.dumps(key).encode())
 
@@ -164,6 +180,7 @@ class StudentTextToVideo:
         from turbo_eval.models.guidance import add_guidance_projection
         from turbo_eval.models.lora import add_lora, load_named_lora, without_adapters
         from turbo_eval.models.networks import open_pipeline
+        from turbo_eval.models.videocrafter import tell_frame_rate
 
         pipeline: Any = open_pipeline(self._base)
         width = self._manifest["guidance_width"]
@@ -172,6 +189,8 @@ class StudentTextToVideo:
         add_lora(pipeline.unet, self._manifest["rank"])
         load_named_lora(pipeline.unet, load_file(self._folder / LORA))
         without_adapters(pipeline.unet)
+        if "fps" in self._settings.values:
+            tell_frame_rate(pipeline.unet, max(1, round(self._info.fps)))
         dtype = getattr(torch, self._dtype)
         self._pipeline = place(pipeline, self._settings, device=self._device, dtype=dtype)
         return self._pipeline
@@ -180,7 +199,8 @@ class StudentTextToVideo:
         """Draw one clip per (prompt, seed): uint8 [B, T, H, W, 3]; see `TextToVideo.generate`.
 
         Raises:
-            UsageError: More steps than the student was distilled over.
+            UsageError: More steps than the student was distilled over; a negative prompt without
+                guidance.
         """
         import torch
 
@@ -257,10 +277,12 @@ class StudentTextToVideo:
         """Frames by the teacher's own sampler with guidance (reward baselines)."""
         import torch
 
+        negative = negative_prompt(self._settings, guided=sampler.guidance > 1)
         pipeline = self.pipeline()
         noise = self._noise([torch.Generator().manual_seed(seed) for seed in seeds])
         return pipeline(
             prompt=list(prompts),
+            negative_prompt=[negative] * len(seeds),
             height=self._info.height or None,
             width=self._info.width or None,
             num_frames=self._info.frames,

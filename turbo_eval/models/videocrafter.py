@@ -16,7 +16,13 @@ from turbo_eval.core.errors import ConfigError
 from turbo_eval.models.lvdm_names import Module, attends_of, fitted, rename, unet_modules
 from turbo_eval.models.lvdm_vae import vae_from_lvdm
 
-__all__ = ["VideoCrafterUNet", "prepare_unet", "unet_from_lvdm", "vae_from_lvdm"]
+__all__ = [
+    "VideoCrafterUNet",
+    "prepare_unet",
+    "tell_frame_rate",
+    "unet_from_lvdm",
+    "vae_from_lvdm",
+]
 
 # Options of lvdm that change the network; only the published values are built here.
 _FIXED: dict[str, Any] = {
@@ -229,6 +235,21 @@ class VideoCrafterUNet(UNet3DConditionModel):
             return_dict=return_dict,
             **options,
         )
+
+
+def tell_frame_rate(unet: nn.Module, fps: int) -> None:
+    """Tell a network a frame rate in every call that tells it none, as those of a pipeline.
+
+    Args:
+        unet: A network; nothing changes for one that does not ask for the rate.
+        fps: Frames per second.
+    """
+
+    def told(_: nn.Module, given: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return given, {"fps": fps, **options}
+
+    if isinstance(unet, VideoCrafterUNet):
+        unet.register_forward_pre_hook(told, with_kwargs=True)
 
 
 def _check_config(config: Mapping[str, Any]) -> None:
