@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
+from turbo_eval.cli.main import run
 from turbo_eval.core.errors import PrerequisiteError, UsageError
 from turbo_eval.models import load
-from turbo_eval.models.diffusers_families import FAMILIES, Family, check_request, native
-from turbo_eval.models.diffusers_folder import (
-    check_safetensors,
-    find_folder,
-    open_pipeline,
-    pipeline_classes,
-)
+from turbo_eval.models.diffusers_families import FAMILIES, Family, check_request
+from turbo_eval.models.diffusers_files import check_safetensors
+from turbo_eval.models.diffusers_folder import find_folder, open_pipeline, pipeline_classes
+from turbo_eval.models.diffusers_native import native
 from turbo_eval.models.mini import PACKAGED
 
 IMAGE_FIRST = "starts from an image, a video, a camera or a control signal"
@@ -104,6 +102,7 @@ def test_missing_parts_are_named(folder: Path) -> None:
         ("FluxPipeline", "no video from a prompt alone"),
         ("CogVideoXImageToVideoPipeline", "no video from a prompt alone"),
         ("WanPipline", "did you mean WanPipeline"),
+        ("Nonsense", "unknown pipeline class 'Nonsense'"),
         (["pipeline.py", "Mine"], "code of its own.*command:"),
     ],
 )
@@ -111,6 +110,33 @@ def test_other_classes_are_refused(folder: Path, name: Any, said: str) -> None:
     _index(folder, _class_name=name)
     with pytest.raises(UsageError, match=said):
         load(f"diffusers:{folder}")
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.needs])
+def test_a_library_that_a_class_needs_is_named(
+    folder: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before weights are read, and whatever the folder says of its safety checker."""
+    monkeypatch.setattr(
+        "turbo_eval.models.diffusers_folder.find_spec",
+        lambda library: None if library == "cosmos_guardrail" else find_spec(library),
+    )
+    for entry in ([None, None], ["cosmos_guardrail", "CosmosSafetyChecker"]):
+        _index(folder, _class_name=name, safety_checker=entry, enable_safety_checker=False)
+        assert run(["models", "check", f"diffusers:{folder}"]) == 4
+        (line,) = [text for text in capsys.readouterr().err.splitlines() if text]
+        assert f"{name} needs the library cosmos_guardrail" in line
+        assert "Fix: pip install cosmos_guardrail" in line
+
+
+def test_a_negative_prompt_that_a_class_would_ignore_is_refused(folder: Path) -> None:
+    _index(folder, _class_name="HunyuanVideoPipeline")
+    with pytest.raises(UsageError, match="takes no negative prompt.*leave negative away"):
+        load(f"diffusers:{folder}:negative=dull")
+    assert load(f"diffusers:{folder}").info.guidance == 6
 
 
 def test_code_beside_weights_is_never_run(folder: Path) -> None:
@@ -217,6 +243,8 @@ CALLS = _calls()
 def test_defaults_are_those_of_the_signature(name: str) -> None:
     call, family = CALLS[name], FAMILIES[name]
     assert {"prompt", "generator", "output_type", "height", "width"} <= set(call)
+    # Two scales: the one that is told to the network, and one that is off unless it is given.
+    assert family.negative == ("negative_prompt" in call and "true_cfg_scale" not in call)
     wanted: dict[str, Any] = {
         "height": family.height,
         "width": family.width,

@@ -130,6 +130,9 @@ def test_negative_prompt_changes_the_clip(folders: Any) -> None:
     plain = opened(folders(name), name).generate(["a cat"], [1], TWO)
     steered = opened(folders(name), name, ",negative=grey, blurred").generate(["a cat"], [1], TWO)
     assert not np.array_equal(plain, steered)
+    weak = opened(folders(name), name, ",negative=grey, blurred")
+    with pytest.raises(UsageError, match="negative prompt and no guidance"):
+        weak.generate(["a cat"], [1], Sampler(steps=2, guidance=1.0))
 
 
 def test_motion_adapter_lightning_and_lora(folders: Any, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from turbo_eval.core.errors import PrerequisiteError, TurboError, UsageError
-from turbo_eval.models.diffusers_families import Family, config_of
-from turbo_eval.models.diffusers_folder import WEIGHTS, check_safetensors
+from turbo_eval.models.diffusers_families import Family
+from turbo_eval.models.diffusers_files import WEIGHTS, check_safetensors
+from turbo_eval.models.diffusers_native import config_of
 from turbo_eval.models.settings import Settings
 
 SCHEDULES: Final = ("ddim", "lightning", "lcm")

@@ -1,30 +1,23 @@
 """A folder in diffusers' layout: where it lies, what its index says, and whether it is whole.
 
-Everything here reads names, JSON and the headers of safetensors files; no weights, no tensor
-library. What the index names is looked up in diffusers and transformers only: code that comes with
-weights is never run, and neither are pickled files read.
+What the index names is looked up in diffusers and transformers only: code that comes with weights
+is never run. `diffusers_files` looks at what lies there.
 """
 
 import ast
 import json
-import math
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from turbo_eval.core.errors import PrerequisiteError, UsageError, unknown
 from turbo_eval.models.diffusers_families import BASES, FAMILIES
+from turbo_eval.models.diffusers_files import WEIGHTLESS, check_component, wanted_weights
 from turbo_eval.models.published import INDEX
-
-WEIGHTS: Final = ".safetensors"
-PICKLED: Final = (".bin", ".ckpt", ".pt", ".pth")
-_WEIGHTLESS: Final = ("scheduler", "guider", "tokenizer", "feature_extractor", "processor")
-_HEADER_LIMIT: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +132,44 @@ def open_pipeline(folder: Path, *, adapter: bool = False) -> Pipeline:
 
     Raises:
         UsageError: The class draws no video from a prompt, or does not exist.
-        PrerequisiteError: A component is missing, cut, pickled, or asks for code of its own.
+        PrerequisiteError: A component is missing, cut, pickled, or asks for code of its own; the
+            class needs a library that is not installed.
     """
     index = read_index(folder)
     name = _class_of(index, folder, adapter=adapter)
+    needs = FAMILIES[name].needs
+    check_library(name, needs)
     components: dict[str, str] = {}
     absent = []
     for component, value in index.items():
         if component.startswith("_") or not isinstance(value, list):
             continue
-        if None in value:
+        # The needed library brings its component itself; a folder's copy of it is not trusted.
+        if None in value or (needs and value[:1] == [needs]):
             absent.append(component)
         else:
             components[component] = _library_class(component, value, folder)
     for component in components:
-        _check_component(folder, component)
+        check_component(folder, component)
     return Pipeline(folder, name, components, tuple(absent))
+
+
+def check_library(name: str, needs: str) -> None:
+    """Check that a library is there that a pipeline class cannot do without.
+
+    Args:
+        name: The class.
+        needs: The library, which looks at prompts and clips; empty when there is none.
+
+    Raises:
+        PrerequisiteError: It is not installed.
+    """
+    if needs and find_spec(needs) is None:
+        raise PrerequisiteError(
+            f"{name} needs the library {needs}",
+            why="it looks for unsafe prompts and clips, and nothing is drawn without it",
+            fix=f"pip install {needs}",
+        )
 
 
 def _class_of(index: Mapping[str, Any], folder: Path, *, adapter: bool) -> str:
@@ -225,101 +240,13 @@ def _library_class(component: str, value: list[Any], folder: Path) -> str:
     )
 
 
-def _check_component(folder: Path, component: str) -> None:
-    place = folder / component
-    if not place.is_dir():
-        raise PrerequisiteError(
-            f"{component} is missing in {folder}",
-            why=f"{INDEX} names it",
-            fix=f"copy the repository's folder {component}",
-        )
-    if component.startswith(_WEIGHTLESS):
-        return
-    files = {path.name for path in place.iterdir() if path.is_file()}
-    wanted = _wanted(place, files)
-    if not wanted and "config.json" in files:
-        pickled = sorted(name for name in files if name.endswith(PICKLED))
-        why = f"only {pickled[0]} is there, and pickled files are not read" if pickled else ""
-        raise PrerequisiteError(
-            f"{component} in {folder} has no {WEIGHTS} weights",
-            why=why or "its folder holds a configuration only",
-            fix="get the repository's safetensors files, or convert them",
-        )
-    for name in wanted:
-        if name not in files:
-            whole = _total(place)
-            size = f", {whole / 1e9:.1f} GB in all" if whole else ""
-            raise PrerequisiteError(
-                f"{place / name} is missing",
-                why=f"the component's list of files names it{size}",
-                fix=f"put the repository's file {component}/{name} into {place}",
-            )
-        check_safetensors(place / name)
-
-
-def _wanted(place: Path, files: set[str]) -> list[str]:
-    """Weight files that a component needs: those of its list, or what lies there without one."""
-    lists = sorted(name for name in files if name.endswith(f"{WEIGHTS}.index.json"))
-    # A list of another precision (`...fp16.safetensors.index.json`) stands beside the plain one.
-    plain = [name for name in lists if name.count(".") == 3] or lists
-    if plain:
-        try:
-            table = json.loads((place / plain[0]).read_text(encoding="utf-8"))["weight_map"]
-            return sorted({str(name) for name in table.values()})
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise PrerequisiteError(
-                f"{place / plain[0]} cannot be read",
-                why=str(error),
-                fix="copy the repository's file again",
-            ) from None
-    found = sorted(name for name in files if name.endswith(WEIGHTS))
-    # `model.fp16.safetensors` beside `model.safetensors` is the same network, and not read.
-    return [name for name in found if name.count(".") == 1] or found
-
-
-def _total(place: Path) -> int:
-    for path in place.glob(f"*{WEIGHTS}.index.json"):
-        try:
-            return int(json.loads(path.read_text(encoding="utf-8"))["metadata"]["total_size"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
-    return 0
-
-
-def check_safetensors(path: Path) -> int:
-    """Check that a safetensors file has the length that its header promises.
-
-    Returns:
-        How many numbers its tensors hold.
-
-    Raises:
-        PrerequisiteError: It is cut, or no such file.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        tensors = [entry for key, entry in header.items() if key != "__metadata__"]
-        promised = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
-        if size != promised:
-            raise ValueError(f"it has {size:,} bytes instead of {promised:,}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise PrerequisiteError(
-            f"{path} is no whole safetensors file", why=str(error), fix="copy or download it again"
-        ) from None
-    return sum(math.prod(entry["shape"]) for entry in tensors)
-
-
 def weight_files(pipeline: Pipeline) -> Iterator[Path]:
     """Every weights file that the pipeline reads, in a fixed order."""
     for component in sorted(pipeline.components):
-        if not component.startswith(_WEIGHTLESS):
+        if not component.startswith(WEIGHTLESS):
             place = pipeline.folder / component
             names = {path.name for path in place.iterdir() if path.is_file()}
-            yield from (place / name for name in _wanted(place, names))
+            yield from (place / name for name in wanted_weights(place, names))
 
 
 def setting_files(pipeline: Pipeline) -> Iterator[Path]:

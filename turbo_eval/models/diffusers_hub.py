@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from turbo_eval.core.errors import PrerequisiteError, UsageError, one_line
 from turbo_eval.models.diffusers_families import BASES, FAMILIES
-from turbo_eval.models.diffusers_folder import WEIGHTS, candidates, is_repository
+from turbo_eval.models.diffusers_files import WEIGHTS
+from turbo_eval.models.diffusers_folder import candidates, is_repository
 from turbo_eval.models.published import INDEX
 
 _SMALL: Final = (".json", ".txt", ".model", ".jinja")

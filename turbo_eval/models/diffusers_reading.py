@@ -1,5 +1,6 @@
 """Reading a pipeline of diffusers into memory, and reading what it returns."""
 
+import inspect
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from turbo_eval.core.errors import ConfigError, InputError, PrerequisiteError, UsageError
 from turbo_eval.models.diffusers_adapters import motion_adapter
 from turbo_eval.models.diffusers_families import Family
-from turbo_eval.models.diffusers_folder import Pipeline, check_safetensors, weight_files
+from turbo_eval.models.diffusers_files import check_safetensors
+from turbo_eval.models.diffusers_folder import Pipeline, weight_files
 
 _FILTER: Final = {"safety_checker", "feature_extractor"}
+_ENABLE: Final = "enable_safety_checker"
 
 
 def read_pipeline(source: Pipeline, family: Family, motion: Path | None, dtype: Any) -> Any:
@@ -44,6 +47,9 @@ def read_pipeline(source: Pipeline, family: Family, motion: Path | None, dtype: 
             f"diffusers {diffusers.__version__} has no {source.name}",
             fix="install a newer diffusers",
         )
+    # A folder may ask for drawing without the check; what is drawn here is always checked.
+    if _ENABLE in inspect.signature(pipeline_class.__init__).parameters:
+        given[_ENABLE] = True
     try:
         return pipeline_class.from_pretrained(
             source.folder, local_files_only=True, use_safetensors=True, torch_dtype=parts, **given

@@ -23,13 +23,14 @@ from turbo_eval.core.errors import (
     UsageError,
 )
 from turbo_eval.core.hashing import content_key
+from turbo_eval.models.clip_settings import CLIP, NEGATIVE, negative_prompt
 from turbo_eval.models.diffusers_adapters import (
     Additions,
     add_lora,
     read_additions,
     set_schedule,
 )
-from turbo_eval.models.diffusers_families import Family, check_request, native
+from turbo_eval.models.diffusers_families import Family, check_request
 from turbo_eval.models.diffusers_folder import (
     Pipeline,
     find_folder,
@@ -37,6 +38,7 @@ from turbo_eval.models.diffusers_folder import (
     setting_files,
     weight_files,
 )
+from turbo_eval.models.diffusers_native import native
 from turbo_eval.models.diffusers_reading import (
     check_memory,
     frames_of,
@@ -46,13 +48,12 @@ from turbo_eval.models.diffusers_reading import (
 )
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
-from turbo_eval.models.running import denoisers
+from turbo_eval.models.running import RUNNING, denoisers
 from turbo_eval.models.settings import Settings
 
 PREFIX: Final = "diffusers:"
 SETTINGS: Final = (
-    "frames", "size", "fps", "negative", "motion_adapter", "lora", "lora_scale", "scheduler",
-    "offload", "tiling", "compile",
+    *CLIP, NEGATIVE, "motion_adapter", "lora", "lora_scale", "scheduler", *RUNNING
 )  # fmt: skip
 _NOT_CONTENT: Final = ("motion_adapter", "lora", "offload", "compile")
 """Settings that are no part of the key: files are known by their content, not by where they lie,
@@ -105,6 +106,12 @@ class DiffusersTextToVideo:
         own = additions.defaults(native(pipeline.name, pipeline.folder))
         width, height = settings.size((own.width, own.height))
         frames = settings.whole("frames", own.frames)
+        if settings.text(NEGATIVE) and not own.negative:
+            raise UsageError(
+                f"{pipeline.name} takes no negative prompt",
+                why="its guidance is told to the network, which is not asked with another prompt",
+                fix=f"leave {NEGATIVE} away",
+            )
         check_request(pipeline.name, own, frames=frames, size=(width, height))
         self._family: Family = replace(
             own, frames=frames, width=width, height=height, fps=settings.number("fps", own.fps)
@@ -151,23 +158,28 @@ class DiffusersTextToVideo:
         """Draw one clip per (prompt, seed): uint8 [B, T, H, W, 3]; see `TextToVideo.generate`.
 
         Raises:
-            UsageError: The pipeline refuses the settings.
-            InputError: What it returned is no video, has another length, or is no number.
+            UsageError: The pipeline refuses the settings; a negative prompt without guidance.
+            InputError: What it returned is no video, has another length, or is no number; its
+                library finds the prompt or the clip unsafe.
         """
         import torch
 
+        # The argument acts above 1 only, a guider at every scale but 1.
+        told = self._family.guidance_in == "argument"
+        guided = sampler.guidance > 1 if told else sampler.guidance != 1
+        negative = negative_prompt(self._settings, guided=guided)
         pipeline, clips = self._load(), []
         for first in range(0, len(prompts), self._family.batch):
             part = slice(first, first + self._family.batch)
             generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
-            call = self._call(list(prompts[part]), sampler)
+            call = self._call(list(prompts[part]), sampler, negative)
             with torch.inference_mode():
                 result = self._drawn(pipeline, call, generators)
             frames = frames_of(result, self._family, self._source.name)
             clips.append(self._checked(frames, len(generators)))
         return np.concatenate(clips)
 
-    def _call(self, prompts: list[str], sampler: Sampler) -> dict[str, Any]:
+    def _call(self, prompts: list[str], sampler: Sampler, negative: str) -> dict[str, Any]:
         """The arguments of one call, without the generators."""
         family = self._family
         if sampler.steps < family.fewest:
@@ -191,7 +203,7 @@ class DiffusersTextToVideo:
             self._pipeline.guider = self._pipeline.guider.new(guidance_scale=sampler.guidance)
         if family.fps_key:
             call[family.fps_key] = family.fps
-        if negative := self._settings.text("negative"):
+        if negative:
             call["negative_prompt"] = _one_or_all([negative] * len(prompts))
         if family.stages:
             steps = call.pop("num_inference_steps")
@@ -204,6 +216,13 @@ class DiffusersTextToVideo:
             with quiet_libraries():
                 return pipeline(**call, generator=_one_or_all(generators))
         except (ValueError, TypeError, NotImplementedError) as error:
+            if family.needs and "Guardrail" in str(error):
+                # One prompt among many; the others are drawn.
+                raise InputError(
+                    f"{self._source.name} refuses the prompt or what it drew from it",
+                    why=str(error),
+                    fix="leave the prompt out",
+                ) from error
             raise UsageError(
                 f"{self._source.name} in {self._source.folder} refuses to draw "
                 f"{family.frames} frames of {family.width}x{family.height}",
