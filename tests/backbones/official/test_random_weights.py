@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 import zlib
 from pathlib import Path
 
@@ -139,6 +140,10 @@ def test_every_file_is_written_in_its_format_and_read_back(
         raw = torch.load(path, weights_only=True)
         raw = raw[file.wrapper] if file.wrapper else raw
         assert set(raw) == {file.prefix + name for name in layout}
+    # Neither the folder, nor the time, nor a passing name is in the file.
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    (again,) = write_random(101, tmp_path / "again", [file]).values()
+    assert again.read_bytes() == path.read_bytes()
 
 
 def test_real_weights_are_never_overwritten(tmp_path: Path) -> None:

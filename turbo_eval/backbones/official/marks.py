@@ -107,6 +107,8 @@ def mark_random(path: Path, mark: RandomMark) -> None:
         with zipfile.ZipFile(path, "a") as archive:
             base = archive.namelist()[0].split("/", 1)[0]
             text = json.dumps({"file": mark.file, "seed": mark.seed, "weights": "random"})
-            archive.writestr(f"{base}/extra/{RECORD}", text)
+            # A fixed date, so that the same weights give the same bytes.
+            entry = zipfile.ZipInfo(f"{base}/extra/{RECORD}", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, text)
     except OSError as error:
         raise from_os_error(error, path) from error

@@ -307,6 +307,8 @@ def _write_marker(into: Path) -> None:
 def save_official(path: Path, state: Mapping[str, Tensor], file: WeightsFile) -> None:
     """Write a state in the published format of a file: wrapper, prefix, archive kind.
 
+    The same state gives the same bytes, so that caches and judges know the files again.
+
     Args:
         path: Where to write.
         state: Names without prefix -> tensors.
@@ -316,10 +318,13 @@ def save_official(path: Path, state: Mapping[str, Tensor], file: WeightsFile) ->
         # Deprecated for new models; here it is the published format.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.jit.save(torch.jit.script(_tree(state)), str(path))
+            with path.open("wb") as out:
+                torch.jit.save(torch.jit.script(_tree(state)), out)
         return
     named = {f"{file.prefix}{name}": tensor for name, tensor in state.items()}
-    torch.save({file.wrapper: named} if file.wrapper else named, path)
+    # Given a path, torch would write its name into the archive, and ours is a passing one.
+    with path.open("wb") as out:
+        torch.save({file.wrapper: named} if file.wrapper else named, out)
 
 
 def _tree(state: Mapping[str, Tensor]) -> torch.nn.Module:
