@@ -79,8 +79,11 @@ def test_the_folder_reaches_the_judges_and_only_those_that_take_it(
 
 def test_where_leaves_with_4_and_the_command(capsys: Capture) -> None:
     assert run(["weights", "where", "raft", "dino"]) == 4
-    assert "turbo-eval weights pull raft dino" in capsys.readouterr().err
-    assert run(["weights", "verify"]) == 4
+    assert "turbo-eval weights pull raft dino\n" in capsys.readouterr().err
+    assert run(["weights", "where", "raft", "--weights-dir", "w"]) == 4
+    assert "turbo-eval weights pull raft --weights-dir w\n" in capsys.readouterr().err
+    assert run(["weights", "verify", "--weights-dir", "w"]) == 4
+    assert "turbo-eval weights pull --weights-dir w\n" in capsys.readouterr().err
 
 
 def test_files_of_rewards_and_models_are_found_by_name(capsys: Capture, tmp_path: Path) -> None:
@@ -107,10 +110,33 @@ def test_a_wrong_file_is_found(capsys: Capture, tmp_path: Path) -> None:
     assert run(["weights", "verify", "dino", "--weights-dir", "w"]) == 6
     out, err = capsys.readouterr()
     assert "belong to another network" in out
-    assert "weights pull --again dino" in err
+    assert err.count("Fix: ") == 1
+    assert "Fix: turbo-eval weights pull --again dino --weights-dir w\n" in err
     (tmp_path / "w" / "ViT-B-32.pt").write_bytes(b"half")
     assert run(["weights", "verify", "clip-b32", "--weights-dir", "w"]) == 6
     assert "is not the published ViT-B-32.pt" in capsys.readouterr().out
+
+
+def test_a_file_that_needs_another_one_is_read_at_least(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    path = tmp_path / "w" / HEAD.file
+    torch.save({"weight": torch.ones(1, 768), "bias": torch.ones(1)}, path)
+    (row,) = said(capsys, "verify", "aesthetic", "--weights-dir", "w")
+    assert row["state"] == "read"
+    assert "ViT-L-14.pt is missing" in row["proof"]
+    path.write_bytes(b"<html>sign in</html>")
+    assert run(["weights", "verify", "aesthetic", "--weights-dir", "w"]) == 6
+    assert "a web page" in capsys.readouterr().out
+
+
+def test_one_file_that_cannot_be_pulled_is_told_once(capsys: Capture) -> None:
+    assert run(["weights", "pull", "internvideo2", "--weights-dir", "w"]) == 4
+    assert capsys.readouterr().err.count("has no address that a program may read") == 1
+    names = ["internvideo2", "modelscope"]
+    assert run(["weights", "pull", *names, "--weights-dir", "w"]) == 6
+    said = capsys.readouterr().err
+    assert [said.count(f"Failed: {name}") for name in ("InternVideo2", "text-to-video")] == [1, 1]
+    assert said.endswith("Fix: turbo-eval weights pull internvideo2 modelscope --weights-dir w\n")
 
 
 def test_a_mistyped_file_is_suggested(capsys: Capture) -> None:

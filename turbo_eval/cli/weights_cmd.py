@@ -9,11 +9,17 @@ import typer
 
 from turbo_eval.backbones.official.files import ALL, FILES, VOCABULARY, WeightsFile, file_of
 from turbo_eval.backbones.official.marks import checksum, random_mark
-from turbo_eval.backbones.official.weights import folders, place
+from turbo_eval.backbones.official.weights import folders, place, read_state
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.weights_files import Known, known, known_file
 from turbo_eval.config import resolve
-from turbo_eval.core.errors import PartialFailure, PrerequisiteError, TurboError, UsageError
+from turbo_eval.core.errors import (
+    PartialFailure,
+    PrerequisiteError,
+    TurboError,
+    UsageError,
+    one_line,
+)
 
 app = typer.Typer(
     help="Official weights: list, pull, verify, where, random.",
@@ -85,7 +91,7 @@ def where_command(
         raise PrerequisiteError(
             f"{len(missing)} of {len(found)} files are nowhere",
             why=f"searched {', '.join(map(str, folders(folder)))}",
-            fix=f"turbo-eval weights pull {' '.join(file.id for file in missing)}",
+            fix=_pull([file.id for file in missing], weights_dir),
         )
 
 
@@ -95,7 +101,8 @@ def verify_command(
 ) -> None:
     """Check the files that are there: checksums, and that each loads strictly as its network.
 
-    Works offline. Leaves with 6 when a file is wrong, with 4 when none of the files is there.
+    Works offline. Leaves with 6 when a file is wrong, with 4 when none of the files is there. A
+    file in state `read` is whole, but its network needs another one, too.
     """
     folder = _folder(weights_dir)
     rows = [_verified(entry, folder) for entry in _chosen(files)]
@@ -111,13 +118,13 @@ def verify_command(
         raise PartialFailure(
             f"{len(wrong)} of {len(rows)} files are wrong",
             why=wrong[0]["proof"],
-            fix=f"turbo-eval weights pull --again {' '.join(row['id'] for row in wrong)}",
+            fix=_pull([row["id"] for row in wrong], weights_dir, "--again"),
         )
     if all(row["state"] == "missing" for row in rows):
         raise PrerequisiteError(
             "there are no weights to verify",
             why=f"searched {', '.join(map(str, folders(folder)))}",
-            fix="turbo-eval weights pull",
+            fix=_pull([], weights_dir),
         )
 
 
@@ -152,7 +159,6 @@ def pull_command(
                 file, path or place(file, folder), base=source, again=again, told=_Told(file.file)
             )
         except TurboError as error:
-            _say(f"Failed: {error}")
             failed.append((file, error))
             continue
         done.append(
@@ -175,10 +181,12 @@ def pull_command(
         first = failed[0][1]
         if len(failed) == 1 and not done:
             raise first
+        for file, reason in failed:
+            _say(f"Failed: {file.file}: {reason}")
         raise PartialFailure(
             f"{len(failed)} of {len(failed) + len(done)} files were not pulled",
             why=first.what,
-            fix=f"turbo-eval weights pull {' '.join(file.id for file, _ in failed)}",
+            fix=_pull([file.id for file, _ in failed], weights_dir, source and f"--from {source}"),
         )
 
 
@@ -272,13 +280,17 @@ def _verified(entry: Known, folder: Path | None) -> dict[str, Any]:
             if file is VOCABULARY or role not in PARTS:
                 continue
             if waits := missing_files(role, folder):
-                proof += f"; not loaded, {waits[0].file} is missing"
+                # Alone it cannot become its network, but it can be no web page either.
+                read_state(path, wrapper=file.wrapper, prefix=file.prefix)
+                proof += f"; read, but not loaded, {waits[0].file} is missing"
                 continue
             check_role(role, folder)
             proof += "; loads strictly"
     except TurboError as error:
-        return row | {"state": "wrong", "proof": str(error)}
-    return row | {"state": "random" if mark else "ok", "proof": proof}
+        # What to type is said once, at the end.
+        return row | {"state": "wrong", "proof": one_line(f"{error.what}: {error.why}")}
+    state = "random" if mark else "read" if "not loaded" in proof else "ok"
+    return row | {"state": state, "proof": proof}
 
 
 class _Told:
@@ -294,6 +306,12 @@ class _Told:
             self.tenth = tenth
             of = f" of {total / 1e6:.0f}" if total else ""
             _say(f"{self.name}: {count / 1e6:.0f}{of} MB")
+
+
+def _pull(ids: Sequence[str], weights_dir: Path | None, *more: str) -> str:
+    """The command that gets files into the folder that was typed."""
+    words = ["turbo-eval weights pull", *filter(None, more), *ids]
+    return " ".join([*words, *(["--weights-dir", str(weights_dir)] if weights_dir else [])])
 
 
 def _say(line: str) -> None:

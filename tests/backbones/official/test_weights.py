@@ -160,13 +160,31 @@ def test_nothing_in_a_checkpoint_runs(tmp_path: Path, legacy: bool) -> None:
     )
     if legacy:
         # Only archives have a reader that goes around such things.
-        with pytest.raises(PrerequisiteError):
+        with pytest.raises(PrerequisiteError, match="wants to call") as raised:
             read_state(path, wrapper="state_dict")
+        assert "weights_only" not in str(raised.value), "torch's advice to run it is not passed on"
     else:
         assert_same(read_state(path, wrapper="state_dict"), {"w": torch.ones(2)})
     assert not trap.exists()
     pickle.loads(pickle.dumps(Evil(trap)))
     assert trap.exists(), "the trap works where pickles run"
+
+
+def test_a_part_that_is_no_dictionary_and_a_file_without_tensors_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"model": Evil(tmp_path / "trap")}, path)
+    with pytest.raises(PrerequisiteError, match="its part 'model' is no dictionary"):
+        read_state(path, wrapper="model")
+    # The file of another network under this name.
+    torch.save({"state_dict": some_state(), "epoch": 3}, path)
+    with pytest.raises(PrerequisiteError, match="no tensors; it starts with 'state_dict', 'epoch'"):
+        read_state(path)
+    with pytest.raises(PrerequisiteError, match="no part 'model'; it starts with 'state_dict'"):
+        read_state(path, wrapper="model")
+    path.write_bytes(pickle.dumps({"w": Evil(tmp_path / "trap")}, protocol=4))
+    with pytest.raises(PrerequisiteError, match="nothing of it was run"):
+        read_state(path)
+    assert not (tmp_path / "trap").exists()
 
 
 def test_settings_of_another_library_beside_the_tensors_stay_shut(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ Nothing here downloads. Files are looked for in the folder that was named, in th
 
 import os
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,6 +25,8 @@ VARIABLE: Final = "TURBO_EVAL_WEIGHTS_DIR"
 CONVERTED: Final = ".safetensors"
 """What the name of a converted copy adds to the name of its file."""
 _NAMED = 3
+_CODE: Final = re.compile(r"GLOBAL (\S+)")
+"""How torch names what a pickle wants to call."""
 
 
 def folders(weights_dir: Path | None = None) -> list[Path]:
@@ -125,7 +129,7 @@ def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> d
         content, mapped = _read(path)
         state = dict(_tensors(_unwrapped(path, content, wrapper)))
         if not state:
-            raise _refused(path, "it holds no tensors")
+            raise _refused(path, f"it holds no tensors; it starts with {_first_of(content)}")
         if not mapped:
             _convert(path, state)
     if prefix:
@@ -153,12 +157,15 @@ def _read(path: Path) -> tuple[Mapping[Any, Any], bool]:
         try:
             if archive and _is_torchscript(path):
                 return inert_tensors(path), False
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
-        except pickle.UnpicklingError:
+            with warnings.catch_warnings():
+                # It warns of pickles that it then refuses.
+                warnings.simplefilter("ignore")
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        except pickle.UnpicklingError as error:
             # Some files keep settings of other libraries beside the tensors.
-            if not archive:
-                raise
-            return inert_tensors(path), True
+            if archive:
+                return inert_tensors(path), True
+            raise _refused(path, _more_than_tensors(str(error))) from error
     except (
         pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, RuntimeError, ValueError,
         AttributeError, IndexError, TypeError, OverflowError,
@@ -170,6 +177,13 @@ def _read(path: Path) -> tuple[Mapping[Any, Any], bool]:
     if not isinstance(content, Mapping):
         raise _refused(path, f"it holds a {type(content).__name__}, no dictionary of tensors")
     return content, archive
+
+
+def _more_than_tensors(said: str) -> str:
+    # Torch's own words end with the advice to run what the file says.
+    code = _CODE.search(said)
+    what = f"it wants to call {code[1]}" if code else "it is a pickle of more than tensors"
+    return f"{what}, which no checkpoint needs; nothing of it was run"
 
 
 def _head(path: Path) -> bytes:
@@ -191,11 +205,17 @@ def _is_torchscript(path: Path) -> bool:
 def _unwrapped(path: Path, content: Mapping[Any, Any], wrapper: str | None) -> Mapping[Any, Any]:
     if not wrapper:
         return content
-    inside = content.get(wrapper)
-    if not isinstance(inside, Mapping):
-        names = ", ".join(repr(key) for key in list(content)[:_NAMED])
+    if wrapper not in content:
+        names = _first_of(content)
         raise _refused(path, f"it has no part {wrapper!r}; it starts with {names}")
+    inside = content[wrapper]
+    if not isinstance(inside, Mapping):
+        raise _refused(path, f"its part {wrapper!r} is no dictionary of tensors")
     return inside
+
+
+def _first_of(content: Mapping[Any, Any]) -> str:
+    return ", ".join(repr(key) for key in list(content)[:_NAMED]) or "nothing"
 
 
 def _tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, "Tensor"]]:
@@ -286,6 +306,7 @@ def check_strict(
         PrerequisiteError: They differ; the first three names that do are given.
     """
     name = file if isinstance(file, str) else file.file
+    again = "list" if isinstance(file, str) or not file.url else f"pull {file.id} --again"
     missing = [key for key in wanted if key not in state]
     strange = [key for key in state if key not in wanted]
     shaped = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
@@ -299,7 +320,7 @@ def check_strict(
                 )
                 if keys
             ),
-            fix="get the official file: turbo-eval weights list",
+            fix=f"get the official file: turbo-eval weights {again}",
         )  # fmt: skip
 
 
