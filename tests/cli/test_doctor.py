@@ -11,6 +11,7 @@ import pytest
 from turbo_eval.cli import checks, doctor_cmd
 from turbo_eval.cli.checks import Check
 from turbo_eval.cli.main import run
+from turbo_eval.cli.official_checks import check_official
 from turbo_eval.core.errors import PrerequisiteError
 
 
@@ -42,6 +43,18 @@ def test_a_failure_is_exit_code_4(
     assert "free some space" in out
     assert out.splitlines()[-1].startswith("disk")
     assert "1 of 2 checks failed" in err
+
+
+def test_the_folder_of_weights_may_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "none"))
+    monkeypatch.setattr(
+        doctor_cmd, "all_checks", lambda _, weights_dir: iter(check_official(weights_dir))
+    )
+    assert run(["doctor", "--weights-dir", "w", "--json"]) == 0
+    fixes = {each["name"]: each["fix"] for each in json.loads(capsys.readouterr().out)["checks"]}
+    assert fixes["official dynamic_degree"] == "turbo-eval weights pull raft --weights-dir w"
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,46 @@ def test_long_videos_are_told_of(capsys: Capture) -> None:
     assert "VBench-Long" in capsys.readouterr().err
 
 
+def test_missing_weights_are_all_named_before_a_video_is_looked_at(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VBENCH_CACHE_DIR", "no-cache")
+    monkeypatch.setenv("TURBO_EVAL_HOME", "home")
+    write_folder(Path("clips"), FEW)
+    official = ["--judges", "official", "--weights-dir", "w"]
+    assert go(*official) == 4
+    err = capsys.readouterr().err
+    assert "2 of 3 dimensions lack weights" in err
+    assert "grit_b_densecap_objectdet.pth (color)" in err
+    assert "bert-base-uncased/vocab.txt (color, scene)" in err
+    wanted = "turbo-eval weights pull grit bert-vocabulary tag2text --weights-dir w"
+    assert err.endswith(f"Fix: {wanted}; or go without: --dimensions temporal_flickering\n")
+    assert "generate:" not in err
+    assert RunFolder("r").videos.read() == []
+    assert command(["features", "--run", "r"]) == 4
+    plan = ["plan", "vbench:info.json", "--model", "folder:clips", *official]
+    assert command(plan) == 0
+    assert f"Fix: {wanted}" in capsys.readouterr().err
+    # What needs no network is scored, and videos can be made or taken in without any weights.
+    assert go(*official, "--dimensions", "temporal_flickering") == 3, "another run's folder"
+    args = ["run", "vbench:info.json", "--model", "folder:clips", "--run", "r2", *official]
+    assert command([*args, "--dimensions", "temporal_flickering"]) == 0
+    assert command(["generate", *args[1:4], "--run", "r3", *official]) == 0
+
+
+def test_a_plan_counts_what_a_folder_lacks_as_missing(capsys: Capture) -> None:
+    write_folder(Path("clips"), {"a red cube": (0, 1)})
+    plan = ["plan", "vbench:info.json", "--model", "folder:clips", "--seeds", "2", "--json"]
+    assert command(plan) == 0
+    (stage, *_) = json.loads(capsys.readouterr().out)["stages"]
+    assert (stage["stage"], stage["total"], stage["cached"]) == ("generate", 6, 0)
+    assert command(["generate", *plan[1:6], "--run", "r"]) == 6
+    capsys.readouterr()
+    assert command([*plan, "--run", "r"]) == 0
+    (stage, *_) = json.loads(capsys.readouterr().out)["stages"]
+    assert (stage["cached"], stage["missing"]) == (2, 4)
+
+
 def test_a_folder_is_checked_before_a_run(capsys: Capture) -> None:
     write_folder(Path("clips"), FEW)
     check = ["check", "clips", "--suite", "vbench:info.json"]
@@ -328,7 +368,9 @@ def test_submit_refuses_what_is_not_complete(capsys: Capture) -> None:
     assert command(["report", "submit", "--vbench"]) == 2
     assert command(["report", "submit", "--vbench", "--run", "r", "--out", "x.zip"]) == 5
     err = capsys.readouterr().err
-    assert "subject_consistency is missing" in err
+    assert "run r cannot be submitted" in err
+    assert "judges fake made the scores" in err
+    assert "subject_consistency, background_consistency, motion_smoothness" in err
     assert not Path("x.zip").exists()
 
 
@@ -408,3 +450,11 @@ def test_a_clip_of_one_frame_says_which_dimensions_need_two(capsys: Capture) -> 
         status, reason = reasons[name]
         assert status == "skipped"
         assert "frame" in reason
+    # On the screen of the run, and before any run.
+    assert go("--judges", "mini", "--json") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "without a value" in line]
+    assert all(any(f"{name} (1)" in line for line in told) for name in need_two)
+    assert command(["check", "clips", "--suite", "vbench:info.json"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "have 1 frame" in line]
+    assert len(told) == 1
+    assert f"{', '.join(need_two)} need 2: a cat-0.mp4" in told[0]

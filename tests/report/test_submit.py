@@ -62,7 +62,7 @@ def test_color_may_leave_out_videos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({"leave_out": "scene", "facts": GOOD}, "scene is missing"),
+        ({"leave_out": "scene", "facts": GOOD}, "scene: missing"),
         ({"facts": GOOD, "scene": 429}, "scene has 429 videos, not 430"),
         ({"facts": GOOD, "scene": 431}, "scene has 431 videos, not 430"),
         ({"facts": GOOD, "color": 0}, "color has no video"),

@@ -95,6 +95,17 @@ def test_csv_golden() -> None:
     assert float(rows["vbench.scene", "three"]["value"]) == 0.0, "a real zero stays a zero"
 
 
+def test_random_weights_are_told_in_every_table() -> None:
+    data = read(made_up.summary(judges="official-random"))
+    for text in (tables.markdown(data), tables.latex(data)):
+        head = next(row for row in text.splitlines() if "Dimension" in row)
+        assert "Dimension - RANDOM WEIGHTS: these numbers mean nothing" in head
+    header, *lines = tables.table_csv(data).splitlines()
+    assert lines
+    assert all("RANDOM WEIGHTS" in line for line in lines)
+    assert "RANDOM" not in tables.markdown(read(made_up.summary(judges="official")))
+
+
 def test_a_name_is_no_spreadsheet_formula() -> None:
     made = small()
     made["models"] = {"=cmd()": {"vbench.color": made_up.value(0.5)}}

@@ -133,6 +133,8 @@ def test_the_page_says_who_judged_and_that_it_is_a_subset(tmp_path: Path) -> Non
     assert "Clips side by side" not in words
     other = parsed(write_report(made_up.summary(judges="mine"), [], tmp_path / "b"))
     assert "not VBench scores" in " ".join(other.words)
+    drawn = parsed(write_report(made_up.summary(judges="official-random"), [], tmp_path / "c"))
+    assert "RANDOM WEIGHTS: these numbers mean nothing" in " ".join(drawn.words)
 
 
 def test_a_partial_page_prints_no_total(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`turbo-eval check`: are the videos of a run, or of a folder, complete and whole?"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,14 @@ SuiteName = Annotated[
 MaybeRun = Annotated[
     Path | None, typer.Option("--run", help="Run folder.", envvar="TURBO_EVAL_RUN")
 ]
+COMPARING = (
+    "subject_consistency",
+    "background_consistency",
+    "temporal_flickering",
+    "motion_smoothness",
+    "dynamic_degree",
+)
+"""Dimensions that compare frames with each other; on one frame the official program fails."""
 Shape = tuple[str, int, int, int]
 """Label of the model, frames, width, height."""
 
@@ -108,7 +116,8 @@ def _check_folder(folder: Path, name: str, asked: Mapping[str, Any], *, as_json:
     there = [(label, found.prompt.text, found.path) for found in match.found]
     shapes = _shapes(there, problems)
     problems += _odd_shapes(label, there, shapes)
-    notes = [*suite.notes, *match.notes(), *_long(there)]
+    asked_for = {name for prompt in prompts for name in prompt.dimensions}
+    notes = [*suite.notes, *match.notes(), *_long(there), *_single(shapes, asked_for)]
     _tell({"folder": folder}, notes, Counter(shapes.values()), problems, as_json=as_json)
     if problems:
         kinds = Counter(problem["kind"] for problem in problems)
@@ -196,6 +205,17 @@ def _long(there: Sequence[tuple[str, str, Path]]) -> Iterator[str]:
         yield (
             f"{len(long)} videos last {LONG:g} s or more, which VBench-Long is meant for: "
             f"{', '.join(long[:5])}"
+        )
+
+
+def _single(shapes: Mapping[Path, Shape], asked: Collection[str]) -> Iterator[str]:
+    """Tell of clips of one frame, on which dimensions that compare frames say nothing."""
+    single = [path.name for path, (_, frames, _, _) in shapes.items() if frames == 1]
+    names = [name for name in COMPARING if name in asked]
+    if single and names:
+        yield (
+            f"{len(single)} videos have 1 frame, but {', '.join(names)} need 2: "
+            f"{', '.join(single[:5])}"
         )
 
 

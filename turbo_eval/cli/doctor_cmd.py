@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from turbo_eval.cli import options as o
 from turbo_eval.cli.checks import Check, all_checks
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.config import resolve
@@ -11,16 +12,18 @@ from turbo_eval.core.errors import PrerequisiteError
 
 
 def doctor(
+    weights_dir: o.WeightsDir = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Check that this machine is ready, with a fix for everything that is not.
 
-    Looks at Python, libraries, device, processor, video decoder, weights, disk and folders.
+    Looks at Python, libraries, device, processor, video decoder, weights, disk and folders, and
+    names for each of VBench's 16 dimensions the command that gets what its network lacks.
     Leaves with 0 when everything works, with 4 when something does not.
     Example: turbo-eval doctor --json
     """
     config = resolve().config
-    checks = list(all_checks(config.run, config.weights_dir))
+    checks = list(all_checks(config.run, weights_dir or config.weights_dir))
     failed = [check for check in checks if check.state == "fail"]
     if json:
         print_json({"ready": not failed, "checks": checks})

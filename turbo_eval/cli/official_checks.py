@@ -4,8 +4,11 @@ from pathlib import Path
 
 from turbo_eval.backbones.official.marks import random_mark
 from turbo_eval.backbones.official.ready import missing_files
-from turbo_eval.backbones.official.weights import locate
+from turbo_eval.backbones.official.weights import folders, locate
 from turbo_eval.cli.checks import Check
+from turbo_eval.cli.session import Session
+from turbo_eval.core.errors import PrerequisiteError
+from turbo_eval.metrics.normalise import DIMENSIONS
 
 
 def check_official(weights_dir: Path | None = None) -> list[Check]:
@@ -16,7 +19,6 @@ def check_official(weights_dir: Path | None = None) -> list[Check]:
     Args:
         weights_dir: where the settings say that weights lie.
     """
-    from turbo_eval.metrics.normalise import DIMENSIONS
     from turbo_eval.metrics.vbench import metric
 
     where = f" --weights-dir {weights_dir}" if weights_dir else ""
@@ -37,6 +39,49 @@ def check_official(weights_dir: Path | None = None) -> list[Check]:
         else:
             checks.append(Check(name, "ok", "ready"))
     return checks
+
+
+def lacking_weights(session: Session) -> PrerequisiteError | None:
+    """What a run that asks for VBench's own networks cannot do, before it makes its first video.
+
+    Args:
+        session: The run.
+
+    Returns:
+        The error, which names each file, the dimensions that wait for it and one command for all
+        of them; None when everything is there, or other judges look.
+    """
+    if session.config.judges != "official":
+        return None
+    weights_dir = session.config.weights_dir
+    metrics = {m.info.id: m.info for prompt in session.prompts for m in session.metrics_for(prompt)}
+    waiting: dict[str, list[str]] = {}
+    ready: list[str] = []
+    ids: dict[str, str] = {}
+    for name in DIMENSIONS:
+        # A reward's part is none of these; rewards look for their own files.
+        infos = [info for info in metrics.values() if info.dimension == name]
+        if not infos:
+            continue
+        roles = dict.fromkeys(role for info in infos for role in info.roles)
+        files = [file for role in roles for file in missing_files(role, weights_dir)]
+        if not files:
+            ready.append(name)
+        for file in dict.fromkeys(files):
+            waiting.setdefault(file.file, []).append(name)
+            ids[file.file] = file.id
+    if not waiting:
+        return None
+    lack = list(dict.fromkeys(name for names in waiting.values() for name in names))
+    where = f" --weights-dir {weights_dir}" if weights_dir else ""
+    searched = ", ".join(map(str, folders(weights_dir)))
+    fix = f"turbo-eval weights pull {' '.join(ids.values())}{where}"
+    return PrerequisiteError(
+        f"{len(lack)} of {len(lack) + len(ready)} dimensions lack weights of VBench's networks",
+        why="; ".join(f"{file} ({', '.join(names)})" for file, names in waiting.items())
+        + f"; searched {searched}",
+        fix=f"{fix}; or go without: --dimensions {','.join(ready)}" if ready else fix,
+    )
 
 
 def _random_files(roles: tuple[str, ...], weights_dir: Path | None) -> list[str]:

@@ -57,8 +57,10 @@ def stage_plans(session: Session, sample: Path | None = None) -> list[StagePlan]
         to_look.update(session.judges.infos[role].id for role in each.missing)
     rows = [*session.run.features.read(), *(measured.features.read() if measured else ())]
     seconds = seconds_of(to_look, rows)
+    # A video that a folder should hold and does not is no finished one.
+    unmade = plan.count + len(plan.absent)
     return [
-        StagePlan("generate", plan.total, plan.total - plan.count, plan.count, plan.seconds),
+        StagePlan("generate", plan.total, plan.total - unmade, unmade, plan.seconds),
         StagePlan(
             "features",
             features.total + waiting,

@@ -108,6 +108,7 @@ def submit(
                 where,
                 out or Path(f"{model}-vbench.zip"),
                 long=list(long_notes(videos, "vbench")),
+                name=f"run {run_folder}" + (f", model {model}" if len(labels) > 1 else ""),
             )
     for line in done.warnings:
         say(f"Note: {line}")

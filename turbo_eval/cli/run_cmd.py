@@ -6,6 +6,7 @@ from typing import Any
 
 from turbo_eval.cli import clip_options as c
 from turbo_eval.cli import options as o
+from turbo_eval.cli.official_checks import lacking_weights
 from turbo_eval.cli.plans import stage_plans
 from turbo_eval.cli.say import finish, say
 from turbo_eval.cli.session import Session, start
@@ -117,6 +118,7 @@ def plan(
     judge_dtype: o.JudgeDtype = None,
     compat: o.CompatMode = None,
     static_filter: o.StaticFilter = None,
+    weights_dir: o.WeightsDir = None,
     run_folder: o.Run = None,
     sample: o.Sample = None,
     config: o.Config = None,
@@ -148,6 +150,7 @@ def plan(
         judge_dtype=judge_dtype,
         compat=compat,
         static_filter=static_filter,
+        weights_dir=weights_dir,
         run=run_folder,
     )
     _run(typed, config, dry_run=True, as_json=as_json, sample=sample)
@@ -192,6 +195,8 @@ def _run(
     session = start(typed, file, dry_run=dry_run)
     if dry_run:
         print_plan(session, stage_plans(session, sample), as_json=as_json)
+        if error := lacking_weights(session):
+            say(f"Note: {error}")
         return
     say(f"Run folder: {session.run.path}")
     outcomes = do_stages(session)

@@ -30,7 +30,15 @@ def do_stages(session: Session, stages: Sequence[str] = STAGES) -> list[Outcome]
 
     Returns:
         The account of each stage.
+
+    Raises:
+        PrerequisiteError: The judges will look, and files of theirs are missing.
     """
+    from turbo_eval.cli.official_checks import lacking_weights
+
+    # Before hours go into videos that nobody could judge.
+    if "features" in stages and (error := lacking_weights(session)):
+        raise error
     outcomes = []
     for stage in stages:
         begun = time.perf_counter()
@@ -112,7 +120,28 @@ def _features(session: Session) -> Outcome:
 def _score(session: Session) -> Outcome:
     from turbo_eval.score import score_videos
 
-    return score_videos(session.plan_scores(session.videos()), session.judges, session.run)
+    outcome = score_videos(session.plan_scores(session.videos()), session.judges, session.run)
+    for note in _without_value(session):
+        say(f"Note: {note}")
+    return outcome
+
+
+def _without_value(session: Session) -> Iterator[str]:
+    """Tell of videos on which a metric says nothing, such as clips of one frame, and why."""
+    ids = {(video.model, video.video_id) for video in session.videos()}
+    keys = session.judges.keys
+    reasons: dict[tuple[str, str], Counter[str]] = {}
+    for row in session.run.scores.read():
+        if row["status"] != "skipped" or row["judges"] not in keys:
+            continue
+        if (row["model"], row["video_id"]) in ids:
+            name = row["metric"].removeprefix("vbench.")
+            reasons.setdefault((row["model"], row["reason"]), Counter())[name] += 1
+    for (label, reason), names in list(reasons.items())[:5]:
+        counts = ", ".join(f"{name} ({count})" for name, count in names.items())
+        yield f"{label}: videos without a value: {counts}: {reason}"
+    if len(reasons) > 5:
+        yield f"and for {len(reasons) - 5} more reasons, see the run's scores"
 
 
 _STAGES = {"generate": _generate, "features": _features, "score": _score}
@@ -187,6 +216,7 @@ def export_run(session: Session, out: Path, *, quiet: bool = False) -> list[Path
     Raises:
         InputError: Nothing has been scored yet.
     """
+    from turbo_eval.report.text import random_note
     from turbo_eval.report.vbench_run import collect_run, export_models, facts_of
 
     summary = summarize_run(session, keep=False)
@@ -203,7 +233,8 @@ def export_run(session: Session, out: Path, *, quiet: bool = False) -> list[Path
         return written
     say(f"VBench's result files: {len(written)} in {out}")
     if session.judges.name != "official":
-        say(f"Note: judges {session.judges.name} made these scores; they are not VBench's")
+        warning = random_note(session.judges.name) or "they are not VBench's"
+        say(f"Note: judges {session.judges.name} made these scores; {warning}")
     for path in written:
         dimension, (value, _) = next(iter(read_json(path).items()))
         if value is None:
@@ -291,6 +322,8 @@ def print_plan(session: Session, plans: Sequence[StagePlan], *, as_json: bool) -
 
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Print the values of a summary as a table: one row per metric, one column per model."""
+    from turbo_eval.report.text import random_note
+
     models = list(summary["models"])
     names = list(dict.fromkeys(name for table in summary["models"].values() for name in table))
     rows: list[list[str]] = []
@@ -303,6 +336,8 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             label = "partial " if summary["partial"] else ""
             rows.append([f"{label}{summary['judges']} {name}", *(_cell(cell) for cell in cells)])
     print_table(["metric", *models], rows)
+    if warning := random_note(summary["judges"]):
+        say(f"Judges {summary['judges']}: {warning}")
     for reason in summary["partial"]:
         say(f"Partial: {reason}")
 

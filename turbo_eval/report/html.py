@@ -11,12 +11,13 @@ from typing import Any, Final
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from turbo_eval.backbones.official import RANDOM as RANDOM_JUDGES
 from turbo_eval.report import tables
 from turbo_eval.report.clips import ClipEntry, ClipRow
 from turbo_eval.report.data import Cell, ReportData
 from turbo_eval.report.notices import partial_reasons
 from turbo_eval.report.plots import normalised
-from turbo_eval.report.text import DASH, label, pretty, span, tidy
+from turbo_eval.report.text import DASH, RANDOM, label, pretty, span, tidy
 from turbo_eval.report.verdict import verdict
 
 _ASSETS: Final = files("turbo_eval.report") / "assets"
@@ -27,6 +28,7 @@ _JUDGES: Final[Mapping[str, tuple[str, str]]] = {
         "numbers hold inside the mini world, they are not VBench scores",
     ),
     "official": ("Official judges", "VBench's networks and weights"),
+    RANDOM_JUDGES: (RANDOM, "VBench's networks, weights drawn by `turbo-eval weights random`"),
 }
 
 _FAILURES_SHOWN: Final = 50

@@ -108,9 +108,14 @@ def problems(
         results: From `read_results`.
         facts: Of `turbo-eval.json`; empty for results of the official program.
     """
+    # First what no further scoring would mend.
+    if facts:
+        yield from _of_another_kind(facts)
+    absent = [dimension for dimension in PROMPTS if dimension not in results]
+    if absent:
+        yield f"{', '.join(absent)}: missing; the leaderboard would count each as 0"
     for dimension, prompts in PROMPTS.items():
         if dimension not in results:
-            yield f"{dimension} is missing; the leaderboard would count it as 0"
             continue
         value, videos = results[dimension]
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -127,8 +132,9 @@ def problems(
             yield f"{dimension} has no video"
     for name in sorted(results.keys() - PROMPTS.keys()):
         yield f"{name} is no dimension of VBench"
-    if not facts:
-        return
+
+
+def _of_another_kind(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts.get("judges") != "official":
         yield f"judges {facts.get('judges')} made the scores, not VBench's networks and weights"
     if facts.get("compat") != "vbench":
@@ -147,13 +153,16 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return _read(path) if path.is_file() else {}
 
 
-def submit(folder: Path, out: Path, *, long: Sequence[str] = ()) -> Submission:
+def submit(
+    folder: Path, out: Path, *, long: Sequence[str] = (), name: str | None = None
+) -> Submission:
     """Check the results in a folder and pack them.
 
     Args:
         folder: From `--export vbench:FOLDER`, or of the official program.
         out: The zip to write; an earlier one is replaced.
         long: Lines about videos that are too long for VBench; any of them is a problem.
+        name: What to call the results in messages; the folder when not given.
 
     Raises:
         InputError: The results are not complete or not VBench's; every reason is listed.
@@ -164,7 +173,7 @@ def submit(folder: Path, out: Path, *, long: Sequence[str] = ()) -> Submission:
     if found:
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         raise InputError(
-            f"{folder} cannot be submitted to VBench's leaderboard",
+            f"{name or folder} cannot be submitted to VBench's leaderboard",
             why="; ".join(found[:8]) + more,
             fix="score what is missing with `turbo-eval run vbench --judges official`",
         )

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from turbo_eval.report.data import ABSENT, GROUPS, PREFIX, QUALITY, SEMANTIC, Cell, ReportData
 from turbo_eval.report.notices import partial_reasons
-from turbo_eval.report.text import counts, label, number, tidy
+from turbo_eval.report.text import counts, label, number, random_note, tidy
 
 Mark = Literal["best", "second", ""]
 
@@ -152,7 +152,7 @@ def markdown(data: ReportData) -> str:
 
     Dimensions and totals are times 100, intervals are 95%.
     """
-    header = ["Dimension", *(markdown_escaped(m) for m in data.models), "n of N"]
+    header = [_corner(data), *(markdown_escaped(m) for m in data.models), "n of N"]
     lines = [header]
     for row in rows(data):
         name = markdown_escaped(row_label(row))
@@ -167,6 +167,11 @@ def markdown(data: ReportData) -> str:
     notes = [f"Values x 100 with 95% intervals. Judges: {markdown_escaped(data.judges)}."]
     notes += [f"Partial: {markdown_escaped(reason)}." for reason in _sentences(data)]
     return "\n".join([*body, "", *notes]) + "\n"
+
+
+def _corner(data: ReportData) -> str:
+    """The head of the first column, where a warning is copied along with any part of a table."""
+    return " - ".join(filter(None, ["Dimension", random_note(data.judges)]))
 
 
 def _markdown_line(cells: list[str], widths: list[int]) -> str:
@@ -200,13 +205,14 @@ def table_csv(data: ReportData) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_HEADER)
+    random = random_note(data.judges)
     for row in rows(data):
         prefix = PREFIX if row.kind == "metric" else ""
         for model in data.models:
             cell = row.cells[model]
             fields = [_csv_field(v) for v in (cell.value, cell.low, cell.high, cell.n, cell.of)]
             name = csv_text(tidy(model, 200))
-            partial = "partial" if row.partial else ""
+            partial = "; ".join(filter(None, ["partial" if row.partial else "", random]))
             writer.writerow(
                 [row.group, prefix + row.metric, name, *fields, row.marks[model], partial]
             )
@@ -227,7 +233,7 @@ def latex(data: ReportData) -> str:
 
     Best in bold, second best underlined, a dash for absent; intervals stand in small type.
     """
-    heads = " & ".join(["Dimension", *(latex_escaped(m) for m in data.models), "$n/N$"])
+    heads = " & ".join([_corner(data), *(latex_escaped(m) for m in data.models), "$n/N$"])
     lines = [
         "% Needs \\usepackage{booktabs}. Values x 100 with 95% intervals. "
         f"Judges: {_one_line(data.judges)}.",

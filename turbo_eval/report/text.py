@@ -3,11 +3,21 @@
 import unicodedata
 from typing import Final
 
+from turbo_eval.backbones.official import RANDOM as RANDOM_JUDGES
 from turbo_eval.metrics.rewards.base import PREFIX as REWARD
 from turbo_eval.report.data import Cell
 
 DASH: Final = "\N{EM DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
+
+RANDOM: Final = "RANDOM WEIGHTS: these numbers mean nothing"
+"""What stands wherever numbers of random weights do."""
+
+
+def random_note(judges: str) -> str:
+    """`RANDOM` if the judges had random weights (`turbo-eval weights random`), else nothing."""
+    return RANDOM if judges == RANDOM_JUDGES else ""
+
 
 _LABELS: Final = {
     "color": "Color",

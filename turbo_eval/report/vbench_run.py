@@ -11,6 +11,7 @@ from turbo_eval.core.records import Prompt, VideoRow
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.generate.plan import FILE_SAMPLER, FLICKER, videos_of
 from turbo_eval.metrics.normalise import DIMENSIONS
+from turbo_eval.report.text import random_note
 from turbo_eval.report.vbench_export import Scored, official_name, score_of, write_export
 from turbo_eval.score import current_videos
 from turbo_eval.score.plan import metrics_for
@@ -80,6 +81,7 @@ def facts_of(
     suite = read_json(run.path / SUITE_FILE)
     return {
         "judges": judges.name,
+        **({"warning": note} if (note := random_note(judges.name)) else {}),
         "judges_key": judges.key,
         "weights": {role: judges.infos[role].weights for role in judges.parts},
         "compat": config.compat,
