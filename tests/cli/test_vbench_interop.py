@@ -262,9 +262,11 @@ def test_a_prompt_file_names_the_videos(capsys: Capture) -> None:
 def test_prompts_from_the_names_of_videos(capsys: Capture) -> None:
     write_folder(Path("clips"), {"a cat": (0, 1, 2, 3, 4, 5, 6), "a dog": (0,)})
     write_clip(Path("clips/a cow.mp4"), 3)
+    # Where videos are found, their prompts are, too.
+    write_clip(Path("clips/more/a fox-2.mp4"), 3)
     assert go("--dimensions", "temporal_flickering", suite="custom:clips") == 0
     found = cell("vbench.temporal_flickering")
-    assert (found["n"], found["of"]) == (9, 9)
+    assert (found["n"], found["of"]) == (10, 10)
     assert go("--dimensions", "color", "--run", "s", suite="custom:clips") == 2
     assert '{"color": {"color": "red"}}' in capsys.readouterr().err
 

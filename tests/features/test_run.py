@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests import fakes
 from turbo_eval.backbones import Backbone, BackboneInfo, Features, Judges
@@ -85,6 +86,58 @@ def test_loading_is_no_part_of_a_videos_time_and_decoding_is_counted_once(
         for n in (0, 1)
         for role, seconds in (("frame_features", 11.0), ("flow", 1.0))
     }
+
+
+class Hungry(Slow):
+    """A backbone whose device runs full at chosen calls."""
+
+    def __init__(self, full: set[int]) -> None:
+        super().__init__("flow", Clock())
+        self.full, self.calls = full, 0
+
+    def extract(self, clip: Clip, prompt: Prompt) -> Features:
+        self.calls += 1
+        if self.calls - 1 in self.full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return super().extract(clip, prompt)
+
+
+@pytest.mark.parametrize(
+    ("full", "retries", "done"),
+    [({1}, 1, [True, True, True]), ({1, 2}, 1, [True, False, True]), ({0}, 0, [False, True, True])],
+)
+def test_a_device_that_runs_full_in_the_middle_costs_one_video_at_most(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full: set[int],
+    retries: int,
+    done: list[bool],
+) -> None:
+    monkeypatch.setattr(stage, "decode", lambda _: CLIP)
+    freed: list[int] = []
+    hungry = Hungry(full)
+    monkeypatch.setattr(stage, "free_memory", lambda: freed.append(hungry.calls))
+    parts: dict[str, Backbone] = {"flow": hungry}
+    judges = Judges("hungry", parts)
+    run = RunFolder(tmp_path / "r")
+    run.create_or_open({"a": 1})
+    prompts = {"p": Prompt("p", "x", (), {}, "s", 0)}
+    videos = [_video(number) for number in range(3)]
+    plan = plan_features(videos, prompts, {"p": list(parts)}, judges, run)
+    outcome = extract_features(plan, judges, run, retries=retries, quiet=True)
+    assert freed == [call + 1 for call in sorted(full)], "memory is freed before each further try"
+    rows = {row["video_id"]: row for row in run.features.read()}
+    assert [rows[f"v{n}"]["status"] == "ok" for n in range(3)] == done
+    assert outcome.done == sum(done)
+    for failure in outcome.failures:
+        assert failure.reason.startswith("out of memory while slow.flow looked at 2 frames of 8x8.")
+        assert "type the same command again" in failure.reason
+    # What was failed is looked at again by the next command, and nothing else.
+    hungry.full = set()
+    again = extract_features(
+        plan_features(videos, prompts, {"p": list(parts)}, judges, run), judges, run, quiet=True
+    )
+    assert (again.done, again.failures) == (done.count(False), [])
 
 
 def test_a_plan_reckons_with_a_measured_sample(

@@ -12,6 +12,7 @@ from turbo_eval.core.runs import RunFolder
 from turbo_eval.core.share import claimed_batches
 from turbo_eval.features.cache import read_header, save_features
 from turbo_eval.features.plan import FeatureItem, FeaturePlan, feature_row
+from turbo_eval.launch.batches import free_memory, is_out_of_memory
 from turbo_eval.launch.local import reason_of
 from turbo_eval.launch.stop import graceful_stop
 from turbo_eval.video.apart import decode_apart
@@ -141,7 +142,7 @@ def _extract(
 ) -> tuple[float, str]:
     """Let one backbone look; returns its seconds, decoding included, and why it failed."""
     backbone = require(judges, role)
-    reason = ""
+    reason, short = "", False
     for _ in range(retries + 1):
         start = time.perf_counter()
         try:
@@ -154,13 +155,14 @@ def _extract(
         except PrerequisiteError as error:
             if not isinstance(error, MemoryShortage):
                 raise
-            reason = str(error)
+            reason, short = str(error), True
         except InputError as error:
             # The clip will not become another one by looking again.
             return time.perf_counter() - start, str(error)
         except Exception as error:
             logger.exception("%s failed on %s", backbone.info.id, item)
-            reason = reason_of(error)
+            short = is_out_of_memory(error)
+            reason = _too_large(backbone.info.id, clip) if short else reason_of(error)
         else:
             seconds = time.perf_counter() - start
             save_features(
@@ -170,4 +172,15 @@ def _extract(
                 seconds=seconds,
             )
             return seconds, ""
+        if short:
+            # Here the failed call's tensors are gone: the next try, or the next video, has room.
+            free_memory()
     return 0.0, reason
+
+
+def _too_large(name: str, clip: Clip) -> str:
+    count, height, width, _ = clip.frames.shape
+    return (
+        f"out of memory while {name} looked at {count} frames of {width}x{height}. Fix: free memory "
+        "on the device or choose another --device, and type the same command again"
+    )

@@ -51,7 +51,7 @@ def with_batch_halving(
                     fix="free memory, choose a smaller --dtype, or another --device",
                 )
             size = len(batch) // 2
-            _free_memory()
+            free_memory()
             if on_halve is not None:
                 on_halve(size)
             continue
@@ -85,7 +85,8 @@ def _unless_out_of_memory(
         return None
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what nobody holds any more; call it after the handler of the failure was left."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -58,7 +58,7 @@ def load_names(folder: Path, *, allow_long: bool = False) -> Suite:
     need nothing but the video and its text; the others need a file (`dimensions.from_user`).
 
     Args:
-        folder: Holds the videos.
+        folder: Holds the videos, itself or one folder down.
         allow_long: As in `load_custom`.
 
     Returns:
@@ -68,7 +68,10 @@ def load_names(folder: Path, *, allow_long: bool = False) -> Suite:
         InputError: There is no video, or a name is no prompt.
     """
     try:
-        names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        # Where videos are looked for, too: here and one folder down.
+        inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
+        inside += [p for below in inside if below.is_dir() for p in below.iterdir()]
+        names = sorted(p.name for p in inside if p.is_file() and not p.name.startswith("."))
     except OSError as error:
         raise InputError(
             f"cannot read {shown(folder, 300)}", why=str(error), fix="check its permissions"
