@@ -181,6 +181,6 @@ def _extract(
 def _too_large(name: str, clip: Clip) -> str:
     count, height, width, _ = clip.frames.shape
     return (
-        f"out of memory while {name} looked at {count} frames of {width}x{height}. Fix: free memory "
-        "on the device or choose another --device, and type the same command again"
+        f"out of memory while {name} looked at {count} frames of {width}x{height}. Fix: free "
+        "memory on the device or choose another --device, and type the same command again"
     )
