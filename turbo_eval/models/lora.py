@@ -15,17 +15,42 @@ from typing import Any, Final
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from turbo_eval.core.errors import ConfigError, InputError, UsageError
-from turbo_eval.models.guidance import add_guidance_projection
+from turbo_eval.models.lora_released import (
+    check_released,
+    expected_shapes,
+    is_adapted,
+    layer_rank,
+    load_released,
+    merged_weight,
+    plain_layer,
+    released_order,
+    shape_error,
+)
+
+__all__ = [
+    "DROPOUT",
+    "adapted",
+    "add_lora",
+    "check_released",
+    "expected_shapes",
+    "load_list",
+    "load_named_lora",
+    "load_released",
+    "lora_parameters",
+    "merge",
+    "merged_weight",
+    "named_lora",
+    "released_order",
+    "unmerge",
+    "without_adapters",
+]
 
 DROPOUT: Final = 0.1
 _ADAPTER: Final = "default"
-_KINDS: Final = (nn.Linear, nn.Conv2d, nn.Conv3d)
-_COND_PROJ: Final = "time_embedding.cond_proj"
 
 
 class _DropoutLinear(nn.Linear):
@@ -44,57 +69,6 @@ class _DropoutConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(super().forward(x), self.rate, self.training)
-
-
-def released_order(model: nn.Module) -> list[str]:
-    """Names of the layers that get an adapter, in the order of released lists.
-
-    It is the network's own `released_order()` where it has one (`VideoCrafterUNet`), else the
-    order in which the modules were registered, which is right for diffusers' UNet of ModelScopeT2V.
-
-    Args:
-        model: A network, with or without adapters.
-    """
-    own = getattr(model, "released_order", None)
-    if callable(own):
-        return list(own())
-    inner = tuple(f"{name}." for name, module in model.named_modules() if _is_adapted(module))
-    return [
-        name
-        for name, module in model.named_modules()
-        if name
-        and (_is_adapted(module) or isinstance(module, _KINDS))
-        and not (inner and name.startswith(inner))
-    ]
-
-
-def _is_adapted(module: nn.Module) -> bool:
-    return isinstance(module, LoraLayer)
-
-
-def _plain(module: nn.Module) -> Any:
-    """The layer itself, below its adapter if it has one."""
-    return module.get_base_layer() if isinstance(module, LoraLayer) else module
-
-
-def _layer_rank(weight: Tensor, rank: int) -> int:
-    return min(rank, weight.shape[0], weight.shape[1])
-
-
-def expected_shapes(
-    model: nn.Module, rank: int
-) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    """Name, shape of B and shape of A of each adapter, in released order.
-
-    Args:
-        model: A network, with or without adapters.
-        rank: The rank asked for; narrow layers get less.
-    """
-    for name in released_order(model):
-        weight = _plain(model.get_submodule(name)).weight
-        low = _layer_rank(weight, rank)
-        ones = (1,) * (weight.ndim - 2)
-        yield name, (weight.shape[0], low, *ones), (low, *weight.shape[1:])
 
 
 def add_lora(model: nn.Module, rank: int, *, dropout: float = DROPOUT) -> nn.Module:
@@ -118,7 +92,7 @@ def add_lora(model: nn.Module, rank: int, *, dropout: float = DROPOUT) -> nn.Mod
         raise UsageError(f"LoRA rank {rank}", fix="choose 1 or more")
     if not 0 <= dropout < 1:
         raise UsageError(f"LoRA dropout {dropout}", fix="choose a value from 0 to below 1")
-    if any(_is_adapted(module) for module in model.modules()):
+    if any(is_adapted(module) for module in model.modules()):
         raise ConfigError("the network has LoRA adapters already", fix="merge or remove them first")
     ranks: dict[str, int] = {}
     for name in released_order(model):
@@ -127,7 +101,7 @@ def add_lora(model: nn.Module, rank: int, *, dropout: float = DROPOUT) -> nn.Mod
             layer.groups != 1 or set(layer.dilation) != {1}
         ):
             raise ConfigError(f"no LoRA for {name}", why="it is a grouped or dilated convolution")
-        ranks[name] = _layer_rank(_plain(layer).weight, rank)
+        ranks[name] = layer_rank(plain_layer(layer).weight, rank)
     narrow = {f"^{re.escape(name)}$": low for name, low in ranks.items() if low != rank}
     config = LoraConfig(
         r=rank,
@@ -180,7 +154,7 @@ def adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """
     for name in released_order(model):
         layer = model.get_submodule(name)
-        if not _is_adapted(layer):
+        if not is_adapted(layer):
             raise ConfigError(f"{name} has no LoRA adapter", fix="call add_lora first")
         yield name, layer
 
@@ -223,65 +197,10 @@ def load_named_lora(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         )
     for name, target in wanted.items():
         if tensors[name].shape != target.shape:
-            raise _shape_error(name, tensors[name].shape, target.shape)
+            raise shape_error(name, tensors[name].shape, target.shape)
     with torch.no_grad():
         for name, target in wanted.items():
             target.copy_(tensors[name])
-
-
-def _shape_error(name: str, found: Sequence[int], wanted: Sequence[int]) -> InputError:
-    return InputError(
-        f"LoRA tensor for {name} has shape {tuple(found)}",
-        why=f"this network needs {tuple(wanted)}",
-        fix="check that the LoRA was trained on this network and that its list is in order",
-    )
-
-
-def _as_list(tensors: Sequence[Tensor] | Mapping[str, Tensor]) -> list[Tensor]:
-    if isinstance(tensors, Mapping):
-        return [tensors[key] for key in sorted(tensors)]
-    return list(tensors)
-
-
-def check_released(
-    model: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]
-) -> list[tuple[str, Tensor, Tensor]]:
-    """Pair a released list with the network's layers.
-
-    Args:
-        model: A network, with or without adapters.
-        tensors: [B0, A0, ...], or a mapping whose sorted keys give that order.
-
-    Returns:
-        Triples of layer, B and A.
-
-    Raises:
-        InputError: Wrong number of tensors, something that is no tensor, or a wrong shape: the
-            first layer where list and network part is named.
-    """
-    given = _as_list(tensors)
-    order = released_order(model)
-    if len(given) != 2 * len(order):
-        raise InputError(
-            f"the LoRA list has {len(given)} tensors",
-            why=f"this network needs {2 * len(order)}, two for each of {len(order)} layers",
-            fix="check that it was trained on this network",
-        )
-    for position, tensor in enumerate(given):
-        if not isinstance(tensor, Tensor) or tensor.ndim < 2:
-            raise InputError(f"entry {position} of the LoRA list is no weight tensor")
-    # Layers differ in width, so the largest rank is the one asked for; narrow layers have less.
-    rank = max(down.shape[0] for down in given[1::2])
-    pairs = []
-    for (name, up_shape, down_shape), up, down in zip(
-        expected_shapes(model, rank), given[::2], given[1::2], strict=True
-    ):
-        if tuple(up.shape) != up_shape:
-            raise _shape_error(f"{name} (up)", up.shape, up_shape)
-        if tuple(down.shape) != down_shape:
-            raise _shape_error(f"{name} (down)", down.shape, down_shape)
-        pairs.append((name, up, down))
-    return pairs
 
 
 @torch.no_grad()
@@ -292,17 +211,11 @@ def load_list(model: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]
     for name, up, down in pairs:
         for mine, theirs in zip(_pair(layers[name]), (up, down), strict=True):
             if mine.shape != theirs.shape:
-                raise _shape_error(name, theirs.shape, mine.shape)
+                raise shape_error(name, theirs.shape, mine.shape)
     for name, up, down in pairs:
         mine_up, mine_down = _pair(layers[name])
         mine_up.copy_(up)
         mine_down.copy_(down)
-
-
-def merged_weight(weight: Tensor, up: Tensor, down: Tensor) -> Tensor:
-    """W + B A, with the kernels of a convolution flattened; in the number format of `weight`."""
-    delta = up.float().flatten(1) @ down.float().flatten(1)
-    return (weight.float() + delta.reshape(weight.shape)).to(weight.dtype)
 
 
 @torch.no_grad()
@@ -363,46 +276,3 @@ def without_adapters(model: nn.Module) -> nn.Module:
     if hasattr(model, "peft_config"):
         del model.peft_config
     return model
-
-
-@torch.no_grad()
-def load_released(unet: nn.Module, tensors: Sequence[Tensor] | Mapping[str, Tensor]) -> nn.Module:
-    """Merge a released `unet_lora.pt` into a plain teacher, in place.
-
-    The released lists hold the guidance projection's pair but not its base weight, which the
-    authors drew at random and did not save. A teacher without the projection gets one of zeros
-    first; one that has it keeps its base weight.
-
-    Args:
-        unet: `VideoCrafterUNet` or diffusers' `UNet3DConditionModel`, without adapters.
-        tensors: [B0, A0, B1, A1, ...] in the authors' order.
-
-    Returns:
-        `unet` with merged weights and no adapters.
-
-    Raises:
-        InputError: The list does not fit; see `check_released`. The weights are unchanged then.
-    """
-    given = _as_list(tensors)
-    missing = _missing_projection(unet)
-    if missing is not None and len(given) == 2 * (len(released_order(unet)) + 1):
-        pair = given[2 * missing + 1]
-        if isinstance(pair, Tensor) and pair.ndim == 2:
-            add_guidance_projection(unet, int(pair.shape[1]))
-    for name, up, down in check_released(unet, given):
-        weight = unet.get_submodule(name).weight
-        if not isinstance(weight, nn.Parameter):
-            raise ConfigError(f"{name} has no weight to merge into")
-        weight.data = merged_weight(weight.data, up.to(weight.device), down.to(weight.device))
-    return unet
-
-
-def _missing_projection(unet: nn.Module) -> int | None:
-    """Where in the list the pair of the guidance projection would stand; None if it is there."""
-    order = released_order(unet)
-    if _COND_PROJ in order:
-        return None
-    for before in ("time_embedding.fps_embedding.linear_2", "time_embedding.linear_1"):
-        if before in order:
-            return order.index(before) + 1
-    return None
