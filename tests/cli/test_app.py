@@ -43,6 +43,13 @@ def test_group_lists_the_table_in_order() -> None:
     assert listed == list(COMMANDS)
 
 
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_completion_is_offered_by_the_program_alone(name: str) -> None:
+    assert "--install-completion" in {flag for o in get_command(app).params for flag in o.opts}
+    command = COMMANDS[name].load(name)
+    assert not {"--install-completion"} & {flag for o in command.params for flag in o.opts}
+
+
 @pytest.mark.parametrize(
     ("typed", "word", "expected"),
     [("turbo-eval con", 1, "config"), ("turbo-eval config sh", 2, "show")],

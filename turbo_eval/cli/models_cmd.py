@@ -12,6 +12,7 @@ from turbo_eval.config import resolve
 from turbo_eval.core.errors import InputError
 
 app = typer.Typer(
+    add_completion=False,
     help="Text-to-video systems: check one, pull a pipeline, list pipeline classes.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -19,6 +19,7 @@ from turbo_eval.prompts.sync import sync as sync_suites
 from turbo_eval.prompts.text import shown
 
 app = typer.Typer(
+    add_completion=False,
     help="List, show, sync and check prompt suites.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -15,6 +15,7 @@ from turbo_eval.cli.stages import export_run, summarize_run, write_page
 from turbo_eval.core.errors import UsageError
 
 app = typer.Typer(
+    add_completion=False,
     help="Write the page and the tables of a run, or pack its results for a leaderboard.",
     epilog="Example: turbo-eval report --run runs/mine",
 )

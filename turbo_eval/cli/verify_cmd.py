@@ -14,6 +14,7 @@ from turbo_eval.cli.stages import do_stages, export_run
 from turbo_eval.core.errors import PartialFailure, ThresholdError, UsageError
 
 app = typer.Typer(
+    add_completion=False,
     help="Compare our numbers with the official programs'.",
     epilog="Example: turbo-eval verify vbench --python ~/vbench-env/bin/python",
     no_args_is_help=True,

@@ -22,6 +22,7 @@ from turbo_eval.core.errors import (
 )
 
 app = typer.Typer(
+    add_completion=False,
     help="Official weights: list, pull, verify, where, random.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
