@@ -8,9 +8,7 @@ import typer
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.config import ModelConfig, Resolved, resolve
 
-app = typer.Typer(
-    add_completion=False, help="Show the settings of a run and where they come from."
-)
+app = typer.Typer(add_completion=False, help="Show the settings of a run and where they come from.")
 
 FileOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; ./turbo-eval.toml when not given.")
