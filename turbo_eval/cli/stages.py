@@ -226,8 +226,8 @@ def export_run(session: Session, out: Path, *, quiet: bool = False) -> list[Path
     if not written:
         raise InputError(
             f"run {session.run.path} has no score to export",
-            why="no video has been scored in any of VBench's dimensions",
-            fix="see the failures above and type the same command again",
+            why="no video has a value in any of VBench's dimensions",
+            fix="mend what the notes and failures above tell of and type the same command again",
         )
     if quiet:
         return written
