@@ -173,7 +173,7 @@ def pull_command(
         )
     if as_json:
         print_json(done)
-    else:
+    elif done:
         print_table(
             ["file", "state", "path", "proof"],
             [[row["file"], row["state"], row["path"], row["proof"]] for row in done],
