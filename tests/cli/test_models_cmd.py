@@ -100,6 +100,10 @@ def test_a_hub_that_cannot_be_reached_is_one_line(
     assert "model_index.json of them/clips" in line
     assert str(tmp_path / "clips") in line
     assert "no route to host" in line
+    assert "sizes are known to the hub only" in line
+    published = ["models", "pull", "ali-vilab/text-to-video-ms-1.7b"]
+    assert run([*published, "--weights-dir", str(tmp_path)]) == 4
+    assert "about 7.3 GB in all" in capsys.readouterr().err
     assert run(["models", "pull", "clips"]) == 2
 
 

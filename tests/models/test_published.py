@@ -14,8 +14,9 @@ from tests.models.tiny_vc2 import CONTEXT, lvdm_unet, random_list, unet, write_t
 from turbo_eval.core.errors import InputError, PrerequisiteError, TurboError, UsageError
 from turbo_eval.models import Sampler, load, model_names
 from turbo_eval.models.lora import add_lora, load_released, lora_parameters, named_lora
+from turbo_eval.models.memory import check_fits
 from turbo_eval.models.mini import PACKAGED
-from turbo_eval.models.networks import check_memory, open_folder, random_projection
+from turbo_eval.models.networks import open_folder, random_projection
 from turbo_eval.models.noise import guidance_embedding, latent_rescale, noise_alphas_cumprod
 from turbo_eval.models.published import SYSTEMS
 from turbo_eval.models.quiet import quiet_libraries
@@ -391,10 +392,10 @@ def test_a_gpu_that_is_too_small_says_what_would_fit(
     count = sum(p.numel() for n in (found.unet, found.vae, found.text) for p in n.parameters())
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * count - 1, 8 * count))
     with pytest.raises(PrerequisiteError, match=r"bfloat16 needs .* GiB; .* offload=yes"):
-        check_memory(found, "cuda:0", torch.float32, offload=False)
-    check_memory(found, "cuda:0", torch.bfloat16, offload=False)
-    check_memory(found, "cuda:0", torch.float32, offload=True)
-    check_memory(found, "cpu", torch.float32, offload=False)
+        check_fits(found.parts, "cuda:0", torch.float32, offload=False)
+    check_fits(found.parts, "cuda:0", torch.bfloat16, offload=False)
+    check_fits(found.parts, "cuda:0", torch.float32, offload=True)
+    check_fits(found.parts, "cpu", torch.float32, offload=False)
 
 
 def test_numbers_that_are_not_finite_are_refused(weights: Path) -> None:

@@ -10,8 +10,7 @@ from torch import nn
 
 from turbo_eval.config import ModelConfig
 from turbo_eval.core.errors import PrerequisiteError, UsageError
-from turbo_eval.models import load
-from turbo_eval.models.load import labels
+from turbo_eval.models import labels, load
 from turbo_eval.models.protocol import Sampler
 from turbo_eval.models.running import place
 from turbo_eval.models.settings import Settings
@@ -58,8 +57,11 @@ class Parts:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.vae, self.unet = self, nn.Linear(1, 1)
+        self.vae, self.unet, self.text_encoder = self, nn.Linear(999, 1), nn.Linear(1, 1)
         self.decoder = nn.Linear(1, 1)
+
+    def parameters(self) -> list[nn.Parameter]:
+        return []
 
     def set_progress_bar_config(self, **_: object) -> None:
         pass
@@ -78,9 +80,13 @@ class Parts:
         return self
 
 
-def test_what_the_settings_do_on_a_gpu() -> None:
+def test_what_the_settings_do_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     parts: Any = Parts()
     settings = Settings("m", {"offload": "yes", "tiling": "yes"})
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2000, 8000))
+    with pytest.raises(PrerequisiteError, match=r"bfloat16 needs .* GiB; .* offload=yes"):
+        place(parts, Settings("m", {}), device="cuda:1", dtype=torch.float32)
+    assert parts.done == []
     place(parts, settings, device="cuda:1", dtype=torch.bfloat16)
     assert parts.done == ["tiles", "slices", "cpu torch.bfloat16", "offloads to cuda:1"]
 

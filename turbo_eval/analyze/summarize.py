@@ -26,7 +26,7 @@ from turbo_eval.generate.plan import FLICKER, videos_of
 from turbo_eval.metrics.base import FIXED_SUFFIX
 from turbo_eval.metrics.normalise import DIMENSIONS, VBENCH, NormalisationTable
 from turbo_eval.metrics.rewards.base import PREFIX
-from turbo_eval.models.load import labels
+from turbo_eval.models.labels import labels
 from turbo_eval.score.plan import current_videos, metrics_for
 from turbo_eval.score.rewards import rewards_of, with_rewards
 from turbo_eval.score.static import KEPT, first_static

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from turbo_eval.core.errors import (
+    ConfigError,
     InputError,
     MemoryShortage,
     PrerequisiteError,
@@ -28,6 +29,8 @@ from turbo_eval.video.clip import check_frames
 from turbo_eval.video.encode import encode
 
 logger = logging.getLogger(__name__)
+_FATAL = (ConfigError, PrerequisiteError, UsageError)
+"""No other video would fare better."""
 
 
 @dataclass(slots=True)
@@ -64,13 +67,14 @@ def draw(
     Raises:
         PrerequisiteError: Weights are missing or the disk is full: no other video would fare
             better.
+        ConfigError: A student does not fit the teacher that is here.
         UsageError: The system refuses the sampler's settings.
     """
     try:
         return _draw_once(batch, system, sampler, work)
     except MemoryShortage as error:
         return _one_by_one(batch, system, sampler, work, error)
-    except (PrerequisiteError, UsageError):
+    except _FATAL:
         raise
     except Exception as error:
         return _one_by_one(batch, system, sampler, work, error)
@@ -104,7 +108,7 @@ def _one_by_one(
                 rows += _draw_once([item], system, sampler, work)
                 last = None
                 break
-            except (PrerequisiteError, UsageError) as fatal:
+            except _FATAL as fatal:
                 if not isinstance(fatal, MemoryShortage):
                     raise
                 last = fatal

@@ -12,7 +12,8 @@ from turbo_eval.core.outcome import ItemFailure
 from turbo_eval.core.records import Prompt, video_id
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.models.folder import FolderVideos, Match
-from turbo_eval.models.load import labels, open_source, sampler_of
+from turbo_eval.models.labels import labels
+from turbo_eval.models.load import open_source, sampler_of
 from turbo_eval.models.protocol import Sampler, TextToVideo
 
 _SEEDS = 2**31

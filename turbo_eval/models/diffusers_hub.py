@@ -14,7 +14,7 @@ from turbo_eval.core.errors import PrerequisiteError, UsageError, one_line
 from turbo_eval.models.diffusers_families import BASES, FAMILIES
 from turbo_eval.models.diffusers_files import WEIGHTS
 from turbo_eval.models.diffusers_folder import candidates, is_repository
-from turbo_eval.models.published import INDEX
+from turbo_eval.models.published import INDEX, MODELSCOPE, VIDEOCRAFTER2
 
 _SMALL: Final = (".json", ".txt", ".model", ".jinja")
 _NOTES: Final = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
@@ -140,7 +140,9 @@ def unreachable(
             f"of {repository} could not be loaded"
         )
     else:
-        what = f"{INDEX} of {repository} could not be loaded (sizes are known to the hub only)"
+        known = [s.gigabytes for s in (MODELSCOPE, VIDEOCRAFTER2) if s.hub == repository]
+        size = f"about {known[0]:g} GB in all" if known else "sizes are known to the hub only"
+        what = f"{INDEX} of {repository} could not be loaded ({size})"
     return PrerequisiteError(
         what,
         why=f"{type(error).__name__}: {one_line(str(error))[:160]}",

@@ -46,6 +46,7 @@ from turbo_eval.models.diffusers_reading import (
     read_pipeline,
     tile,
 )
+from turbo_eval.models.pixels import pixels_of
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.running import RUNNING, denoisers
@@ -240,14 +241,7 @@ class DiffusersTextToVideo:
                 why=f"{wanted} was asked for (clips, frames, height, width, colours)",
                 fix="choose a length and a size that it draws (frames=, size=)",
             )
-        if not np.isfinite(frames).all():
-            raise InputError(
-                f"{name} returned frames that are no numbers",
-                why=f"its networks overflow in {self._dtype}",
-                fix="choose --dtype bfloat16 or float32",
-            )
-        clips: Frames = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-        return clips
+        return pixels_of(frames, name, self._dtype)
 
     def _load(self) -> Any:
         if self._pipeline is not None:

@@ -3,20 +3,17 @@
 One object serves teachers and students of both families; what differs stands in `Published`.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from turbo_eval.core.errors import InputError, UsageError
+from turbo_eval.core.errors import InputError, PrerequisiteError, UsageError
 from turbo_eval.core.hashing import content_key
 from turbo_eval.models.clip_settings import CLIP, NEGATIVE, clip_size, negative_prompt
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
-from turbo_eval.models.published import Published
+from turbo_eval.models.published import Published, checksums
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.running import RUNNING
 from turbo_eval.models.settings import Settings
@@ -129,25 +126,11 @@ class LatentTextToVideo:
             fps=self._fps,
             steps=system.steps,
             guidance=system.guidance,
-            weights=self._weights(),
+            weights=checksums(system, self._base, self._student),
             licence="; ".join(dict.fromkeys(licences)),
             notes=self.notes,
             batch=2,
         )
-
-    def _weights(self) -> dict[str, str]:
-        from turbo_eval.backbones.official.marks import checksum
-        from turbo_eval.models.convert import source_weights
-        from turbo_eval.models.published import weight_files
-
-        if self._system.family == "videocrafter2":
-            found = source_weights(self._base)
-        else:
-            files = weight_files(self._base)
-            found = {p.relative_to(self._base).as_posix(): checksum(p) for p in files}
-        if self._student is not None:
-            found[self._student.name] = checksum(self._student)
-        return found
 
     def fingerprint(self) -> str:
         """Content key of weights, settings and number format."""
@@ -161,24 +144,28 @@ class LatentTextToVideo:
         """The networks on their device, read at the first use.
 
         Raises:
-            PrerequisiteError: A file is missing, damaged or holds code; the GPU is too small;
-                `compile` is asked for and there is no compiler.
-            InputError: The student was trained on another teacher.
+            PrerequisiteError: A file is missing, damaged, holds code or another network; the
+                student was trained on another teacher; the GPU is too small; `compile` is asked
+                for and there is no compiler.
         """
         import torch
 
         from turbo_eval.models.compiling import check_compiler, compile_networks
-        from turbo_eval.models.networks import check_memory, open_networks
+        from turbo_eval.models.memory import check_fits
+        from turbo_eval.models.networks import open_networks
 
         if self._settings.flag("compile"):
             check_compiler(self._device)
-        found = open_networks(
-            self._system, self._base, self._student, projection_seed=self._projection_seed
-        )
+        seed = self._projection_seed
+        try:
+            found = open_networks(self._system, self._base, self._student, projection_seed=seed)
+        except InputError as error:
+            # No other clip would fare better, so a run is not to go on with the next.
+            raise PrerequisiteError(error.what, why=error.why, fix=error.fix) from error
         dtype, offload = getattr(torch, self._dtype), self._settings.flag("offload")
-        check_memory(found, self._device, dtype, offload=offload)
+        check_fits(found.parts, self._device, dtype, offload=offload)
         with quiet_libraries():
-            for network in (found.unet, found.vae, found.text):
+            for network in found.parts:
                 network.requires_grad_(False)
                 network.to("cpu" if offload else self._device, dtype)
         if self._settings.flag("tiling"):
@@ -301,22 +288,8 @@ class LatentTextToVideo:
         Raises:
             InputError: The latents or frames hold numbers that are not finite.
         """
-        import torch
+        from turbo_eval.models.latent_decode import decode_frames
 
         vae = self.networks.vae
-        flat = latents.permute(0, 2, 1, 3, 4).flatten(0, 1) / vae.config.scaling_factor
-        dtype = getattr(torch, self._dtype)
-        images = []
         with self._present(vae):
-            for latent in flat.split(1):
-                image = vae.decode(latent.to(dtype)).sample.float()
-                if not math.isfinite(float(image.sum())):
-                    raise InputError(
-                        f"model {self._system.name} drew frames that are no numbers",
-                        why="the network overflowed or its weights are damaged",
-                        fix="use --dtype float32 or bfloat16, or check the weights",
-                    )
-                pixels = (image.clamp(-1, 1) + 1) / 2 * 255
-                images.append(pixels.to(torch.uint8).permute(0, 2, 3, 1).cpu())
-        frames: Frames = torch.cat(images).unflatten(0, (len(latents), -1)).numpy()
-        return np.ascontiguousarray(frames)
+            return decode_frames(vae, latents, self._dtype, self._system.name)

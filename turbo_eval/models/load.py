@@ -8,16 +8,14 @@ add systems by the entry-point group `turbo_eval.models` or by `TURBO_EVAL_PLUGI
 """
 
 import inspect
-import re
+import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from turbo_eval.config import ModelConfig
 from turbo_eval.core.errors import UsageError
-from turbo_eval.core.hashing import content_key
 from turbo_eval.core.plugins import load_plugins
 from turbo_eval.core.registry import Registry
 from turbo_eval.models.folder import PREFIX, FolderVideos
@@ -31,9 +29,6 @@ from turbo_eval.models.student import (
     read_manifest,
     settings_of,
 )
-
-_LONGEST: Final = 100
-"""Characters of a model's label."""
 
 
 class Factory(Protocol):
@@ -137,7 +132,7 @@ def load(
     if ":" in bare and family in FAMILIES:
         opener = FAMILIES.get(family)
         return opener(bare, values, weights_dir=weights_dir, device=device, dtype=dtype)
-    factory = REGISTRY.get(bare)
+    factory = _factory(bare)
     name = REGISTRY.resolve(bare)
     if "values" in inspect.signature(factory).parameters:
         opener = cast("Opener", factory)
@@ -175,12 +170,28 @@ def known_settings(name_or_path: str) -> tuple[str, ...] | None:
     if ":" in bare and family in FAMILIES:
         opener = FAMILIES.get(family)
     else:
-        factory = REGISTRY.get(bare)
+        factory = _factory(bare)
         if "values" not in inspect.signature(factory).parameters:
             return ()
         opener, bare = factory, REGISTRY.resolve(bare)
     tell = getattr(sys.modules.get(getattr(opener, "__module__", "")), "known_settings", None)
     return tuple(tell(bare)) if tell else None
+
+
+def _factory(name: str) -> Factory:
+    """What makes the system of a registered name.
+
+    Raises:
+        UsageError: No such name; of a path, what its folder lacks is said.
+    """
+    if name not in REGISTRY and os.sep in name:
+        raise UsageError(
+            f"no model in {name}",
+            why=f"it is no folder with {MANIFEST}",
+            fix="name the folder that `turbo-train export` wrote; a diffusers pipeline is "
+            "diffusers:FOLDER, existing videos are folder:PATH",
+        )
+    return REGISTRY.get(name)
 
 
 def student_folder(name_or_path: str) -> Path | None:
@@ -227,59 +238,3 @@ def sampler_of(config: ModelConfig, info: ModelInfo) -> Sampler:
         steps=info.steps if config.steps is None else config.steps,
         guidance=info.guidance if config.guidance is None else config.guidance,
     )
-
-
-def _student_label(path: str) -> str:
-    """The name in a student's manifest, so that a table shows what was trained, not where."""
-    folder = student_folder(path)
-    assert folder is not None
-    said = [f":{key}={value}" for key, value in split_settings(path)[1].items()]
-    return "".join([str(read_manifest(folder)["name"]), *said])
-
-
-def _family_label(name: str) -> str:
-    """The last part of what is named, and the settings without the folders in them."""
-    bare, values = split_settings(name)
-    what = bare.partition(":")[2].split()
-    # Of a program with arguments, the last word that is a path tells most.
-    paths = [word for word in what if "/" in word or "." in word] or what or ["model"]
-    said = [f"{key}-{Path(value).stem}" for key, value in values.items()]
-    return "-".join([paths[-1].rstrip("/").rpartition("/")[2], *said])
-
-
-def labels(configs: Iterable[ModelConfig]) -> list[str]:
-    """Short names that tell the models of one run apart and are safe as folder names.
-
-    `mini-teacher`, `mini-teacher@8`, `mini-teacher@8-g4`; `folder:clips/mine` becomes `mine`, and
-    `diffusers:weights/wan:frames=17` becomes `wan-frames-17`.
-
-    Raises:
-        UsageError: The same model is asked for twice with the same settings.
-    """
-    found: list[str] = []
-    seen: set[str] = set()
-    for config in configs:
-        if config.label in seen:
-            raise UsageError(
-                f"model {config.label!r} is named twice",
-                why="both would be the same row of the table",
-                fix="leave one out, or give it other --steps or --guidance",
-            )
-        seen.add(config.label)
-        text = config.label
-        if config.name.startswith(PREFIX):
-            path = Path(config.name.removeprefix(PREFIX))
-            text = path.stem if path.suffix.lower() == ".csv" else path.resolve().name
-        elif student_folder(config.name) is not None:
-            text = config.label.replace(config.name, _student_label(config.name))
-        elif config.name.partition(":")[0] in FAMILIES:
-            text = config.label.replace(config.name, _family_label(config.name))
-        safe = re.sub(r"[^\w.@+-]+", "_", text).strip("._") or "model"
-        if len(safe) > _LONGEST:
-            # A negative prompt can be longer than the name of a folder may be.
-            safe = f"{safe[: _LONGEST - 9].rstrip('._-')}-{content_key('label', text)[:8]}"
-        candidate, number = safe, 2
-        while candidate in found:
-            candidate, number = f"{safe}-{number}", number + 1
-        found.append(candidate)
-    return found

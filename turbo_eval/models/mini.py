@@ -10,17 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from turbo_eval.core.errors import PrerequisiteError
 from turbo_eval.core.hashing import blake, file_sha256
-from turbo_eval.models.clip_settings import (
-    CLIP,
-    NEGATIVE,
-    asked,
-    clip_content,
-    negative_prompt,
-)
+from turbo_eval.models.clip_settings import CLIP, NEGATIVE, asked, clip_content, negative_prompt
+from turbo_eval.models.pixels import pixels_of
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.quiet import quiet_libraries
 from turbo_eval.models.running import RUNNING, content, place
@@ -169,6 +162,7 @@ class MiniTextToVideo:
 
         Raises:
             UsageError: There is a negative prompt, but no guidance.
+            InputError: The networks gave numbers that are not finite.
         """
         import torch
 
@@ -193,5 +187,4 @@ class MiniTextToVideo:
                 latents=noise.to(self._device, getattr(torch, self._dtype)),
                 output_type="np",
             )
-        clips: Frames = np.rint(np.clip(result.frames, 0, 1) * 255).astype(np.uint8)
-        return clips
+        return pixels_of(result.frames, info.name, self._dtype)

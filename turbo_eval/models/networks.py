@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from turbo_eval.core.errors import ConfigError, InputError, PrerequisiteError
+from turbo_eval.core.errors import ConfigError, InputError
 from turbo_eval.models.checkpoint import part, read_list, read_tensors, refused
 from turbo_eval.models.convert import CLASS, UNET_PREFIX, config_of, convert
 from turbo_eval.models.noise import noise_alphas_cumprod, prediction_type_of
@@ -57,6 +57,11 @@ class Networks:
         with torch.no_grad():
             hidden: Tensor = self.text(tokens.input_ids.to(device), attention_mask=mask)[0]
         return hidden
+
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        """The three that hold weights."""
+        return self.unet, self.vae, self.text
 
     @property
     def scale(self) -> int:
@@ -267,26 +272,3 @@ def _whole_unet(path: Path, base: Path, *, motion: bool) -> Any:
                 f"it has no {key}", why="it is a teacher, or another release of the student"
             )
     return unet_from_lvdm(state, config["unet"])
-
-
-def check_memory(networks: Networks, device: str, dtype: torch.dtype, *, offload: bool) -> None:
-    """Refuse a GPU that cannot hold the weights, before they are copied there.
-
-    Raises:
-        PrerequisiteError: Too little memory is free; says what would fit.
-    """
-    if not device.startswith("cuda"):
-        return
-    parts = (networks.unet, networks.vae, networks.text)
-    counts = [sum(p.numel() for p in network.parameters()) for network in parts]
-    count = max(counts) if offload else sum(counts)
-    free = torch.cuda.mem_get_info(device)[0]
-    need = count * dtype.itemsize
-    if need > free:
-        gib = 2**30
-        raise PrerequisiteError(
-            f"the weights need {need / gib:.1f} GiB of memory on {device}",
-            why=f"{free / gib:.1f} GiB are free",
-            fix=f"--dtype bfloat16 needs {count * 2 / gib:.1f} GiB; with the setting offload=yes "
-            f"the largest network counts alone, {max(counts) * 2 / gib:.1f} GiB",
-        )

@@ -34,10 +34,13 @@ def place(pipeline: Any, settings: Settings, *, device: str, dtype: Any) -> Any:
         The pipeline.
 
     Raises:
-        PrerequisiteError: `compile` is asked for and there is no compiler.
+        PrerequisiteError: The GPU is too small; `compile` is asked for and there is no compiler.
     """
     from turbo_eval.models.compiling import compile_networks
+    from turbo_eval.models.memory import check_fits
 
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+    check_fits(parts, device, dtype, offload=settings.flag("offload"))
     pipeline.set_progress_bar_config(disable=True)
     if settings.flag("tiling"):
         pipeline.vae.enable_tiling()

@@ -9,18 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from turbo_eval.core.errors import ConfigError, PrerequisiteError, UsageError
 from turbo_eval.core.hashing import blake
-from turbo_eval.models.clip_settings import (
-    CLIP,
-    NEGATIVE,
-    asked,
-    clip_content,
-    negative_prompt,
-)
+from turbo_eval.models.clip_settings import CLIP, NEGATIVE, asked, clip_content, negative_prompt
 from turbo_eval.models.mini import check_files
+from turbo_eval.models.pixels import pixels_of
 from turbo_eval.models.protocol import Frames, ModelInfo, Sampler
 from turbo_eval.models.running import RUNNING, content, place
 from turbo_eval.models.settings import Settings
@@ -31,6 +24,7 @@ LORA = "lora.safetensors"
 FORMAT = "turbo-eval student, version 1"
 WEIGHTS = Path(__file__).resolve().parent.parent / "_weights"
 MAX_STEPS = 50
+_NEEDED = ("name", "teacher", "rank", "guidance_width", "sampling", "info", "files")
 SETTINGS = (*CLIP, *RUNNING)
 """Settings of a few-step student; guidance is told to it, so there is no negative prompt."""
 
@@ -74,7 +68,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = found if isinstance(found, dict) else {}
     except (OSError, ValueError) as error:
         raise PrerequisiteError(
             f"no student in {folder}",
@@ -85,6 +80,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise PrerequisiteError(
             f"student {folder} has format {manifest.get('format')!r}",
             why=f"this version reads {FORMAT!r}",
+            fix="export it again",
+        )
+    if lacking := [key for key in _NEEDED if key not in manifest]:
+        raise PrerequisiteError(
+            f"student {folder} cannot be used",
+            why=f"its {MANIFEST} lacks {', '.join(lacking)}",
             fix="export it again",
         )
     return manifest
@@ -201,6 +202,7 @@ class StudentTextToVideo:
         Raises:
             UsageError: More steps than the student was distilled over; a negative prompt without
                 guidance.
+            InputError: The network gave numbers that are not finite.
         """
         import torch
 
@@ -220,8 +222,7 @@ class StudentTextToVideo:
                 frames = pipeline.video_processor.postprocess_video(video, output_type="np")
             else:
                 frames = self._many_steps(prompts, seeds, sampler)
-        clips: Frames = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-        return clips
+        return pixels_of(frames, self._info.name, self._dtype)
 
     def _noise(self, generators: Sequence[Any]) -> Any:
         """Standard normal latents, one clip a generator, on the CPU."""
