@@ -21,7 +21,10 @@ def export(training: Training, *, steps: int | None = None) -> None:
         "format": FORMAT,
         "name": training.variant.name,
         "teacher": {"name": settings["teacher"], "fingerprint": PRINT},
+        "rank": settings.get("lora", {}).get("rank", 8),
+        "guidance_width": 256,
         "sampling": {"kind": "consistency", "original_steps": 50},
+        "info": {"width": 32, "height": 32, "frames": 8, "fps": 8, "steps": 4, "guidance": 7.5},
         "training": {
             "config": settings,
             "steps": count if steps is None else steps,
