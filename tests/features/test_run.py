@@ -140,6 +140,53 @@ def test_a_device_that_runs_full_in_the_middle_costs_one_video_at_most(
     assert (again.done, again.failures) == (done.count(False), [])
 
 
+class Held(Slow):
+    """A backbone that tells when its weights come and go."""
+
+    def __init__(self, role: str, story: list[str]) -> None:
+        super().__init__(role, Clock())
+        self.story = story
+
+    def load(self) -> None:
+        if not self.loaded:
+            self.story.append(f"+{self.role}")
+        self.loaded = True
+
+    def extract(self, clip: Clip, prompt: Prompt) -> Features:
+        assert self.loaded
+        self.story.append(self.role)
+        return super().extract(clip, prompt)
+
+    def unload(self) -> None:
+        self.loaded = False
+        self.story.append(f"-{self.role}")
+
+
+def test_networks_are_held_no_longer_than_videos_wait_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "decode", lambda _: CLIP)
+    story: list[str] = []
+    parts: dict[str, Backbone] = {r: Held(r, story) for r in ("frame_features", "flow", "scene")}
+    judges = Judges("held", parts)
+    run = RunFolder(tmp_path / "r")
+    run.create_or_open({"a": 1})
+    needs = {"v0": ["scene"], "v1": ["flow", "frame_features"], "v2": ["scene"], "v3": ["flow"]}
+    plan = plan_features(
+        [_video(number) for number in range(4)],
+        {"p": Prompt("p", "x", (), {}, "s", 0)},
+        lambda video: needs[video.video_id],
+        judges,
+        run,
+    )
+    outcome = extract_features(plan, judges, run, quiet=True)
+    assert (outcome.done, outcome.failures) == (5, [])
+    assert story == [
+        "+frame_features", "frame_features", "+flow", "flow", "-frame_features", "flow", "-flow",
+        "+scene", "scene", "scene", "-scene",
+    ]  # fmt: skip
+
+
 def test_a_plan_reckons_with_a_measured_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -58,8 +58,9 @@ class BackboneInfo:
 class Backbone(Protocol):
     """A network that looks at one clip at a time.
 
-    One may have a method `load()` that reads its weights, at most once; it is called before the
-    first clip, so that no clip's time contains it.
+    One may have a method `load()` that reads its weights unless they are there; it is called before
+    each clip, so that no clip's time contains it. One may have a method `unload()` that gives them
+    up; it is called when no clip waits any more.
     """
 
     @property

@@ -35,7 +35,7 @@ class FeaturePlan:
     """What the stage will do.
 
     Attributes:
-        items: Videos to look at.
+        items: Videos to look at, those of the same parts together.
         total: Pairs of video and part there are, finished ones included.
         adopted: Rows of files that are whole but whose row was never written (a killed process).
     """
@@ -101,6 +101,9 @@ def plan_features(
                 adopted.append(feature_row(video, judges, role, key, run, seconds))
         if missing:
             items.append(FeatureItem(video, prompts[video.prompt_id], missing))
+    # Videos that the same parts look at stand together, so that few networks are held at once.
+    order = {role: place for place, role in enumerate(judges.infos)}
+    items.sort(key=lambda item: [order[role] for role in item.missing])
     return FeaturePlan(tuple(items), total, tuple(adopted))
 
 

@@ -49,6 +49,7 @@ def extract_features(
     outcome = Outcome("features", plan.total, plan.total - plan.count)
     if not plan.items:
         return outcome
+    last_uses = {role: item for item in plan.items for role in item.missing}
     waiting: list[FeatureRow] = []
     last = time.monotonic()
     with graceful_stop() as stop, Progress("features", plan.total, quiet=quiet) as progress:
@@ -63,6 +64,8 @@ def extract_features(
             ):
                 for item in batch:
                     _look(item, judges, run, outcome, waiting, progress, retries)
+                    for role in [role for role in item.missing if last_uses[role] is item]:
+                        _put_away(judges, role)
                 if time.monotonic() - last > _SECONDS_PER_SHARD:
                     full, waiting = waiting, []
                     run.features.append(full)
@@ -111,6 +114,14 @@ def _look(
         else:
             outcome.done += 1
         progress.advance(1, failed=int(bool(reason)))
+
+
+def _put_away(judges: Judges, role: str) -> None:
+    """Give up a network that no video waits for; one that waits after all reads it again."""
+    unload = getattr(require(judges, role), "unload", None)
+    if unload is not None:
+        unload()
+        free_memory()
 
 
 def _decode(item: FeatureItem, run: RunFolder) -> Clip | InputError:

@@ -141,6 +141,10 @@ class OfficialPart:
             )
         self._judge.network()
 
+    def unload(self) -> None:
+        """Give up the network; the next clip reads it again."""
+        self._judge = None
+
     def extract(self, clip: Clip, prompt: Prompt) -> Features:
         """Look at a clip.
 
