@@ -26,6 +26,7 @@ from turbo_eval.backbones.official.frames import (
     resize_short,
     short_side,
 )
+from turbo_eval.backbones.official.packed import pack
 from turbo_eval.core.records import Prompt
 from turbo_eval.video.clip import clip_of
 
@@ -172,16 +173,36 @@ def test_text_is_masked_although_the_mask_is_no_weight() -> None:
     assert not mask.tril().any()
 
 
-def test_attention_over_positions_first_changes_nothing() -> None:
+def test_our_blocks_change_nothing_but_speed() -> None:
     torch.manual_seed(0)
     vision = {"image_size": 28, "patch_size": 14, "width": 64, "layers": 2, "head_width": 32}
     text = {"context_length": 7, "vocab_size": 50, "width": 64, "heads": 2, "layers": 2}
-    network = open_clip.CLIP(64, vision, text).eval()
+    network = open_clip.CLIP(64, vision, text, quick_gelu=True).eval()
     pictures, words = torch.rand(3, 3, 28, 28), torch.randint(0, 50, (3, 7))
+    state = network.state_dict()
     with torch.no_grad():
         before = network.encode_image(pictures), network.encode_text(words)
-        module.positions_first(network)
+        module.own_blocks(network)
+        assert not any(isinstance(m, torch.nn.MultiheadAttention) for m in network.modules())
+        assert list(network.state_dict()) == list(state)
+        network.load_state_dict(state, assign=True)
         after = network.encode_image(pictures), network.encode_text(words)
-    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
-    assert not network.visual.transformer.batch_first
-    assert not network.transformer.resblocks[0].attn.batch_first
+        torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
+        pack(network)
+        packed = network.encode_image(pictures), network.encode_text(words)
+    torch.testing.assert_close(packed, before, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_flow_through_our_blocks() -> None:
+    torch.manual_seed(0)
+    vision = {"image_size": 28, "patch_size": 14, "width": 64, "layers": 1, "head_width": 32}
+    text = {"context_length": 7, "vocab_size": 50, "width": 64, "heads": 2, "layers": 1}
+    network = open_clip.CLIP(64, vision, text, quick_gelu=True).eval().requires_grad_(False)
+    pictures = torch.rand(2, 3, 28, 28, requires_grad=True)
+    state = network.state_dict()
+    (wanted,) = torch.autograd.grad(network.encode_image(pictures).square().sum(), pictures)
+    module.own_blocks(network)
+    network.load_state_dict(state, assign=True)
+    network.requires_grad_(False)
+    (found,) = torch.autograd.grad(network.encode_image(pictures).square().sum(), pictures)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)

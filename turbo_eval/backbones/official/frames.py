@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from turbo_eval.backbones.judges import FLOAT32
 from turbo_eval.backbones.official.files import WeightsFile, files_of_role
+from turbo_eval.backbones.official.packed import pack
 from turbo_eval.backbones.official.weights import find, read_state
 from turbo_eval.backbones.protocol import Features
 from turbo_eval.core.records import Prompt
@@ -84,12 +85,17 @@ class Judge(ABC):
         if self._network is None:
             # All are found before one is read, so that nothing is waited for in vain.
             paths = [find(file, self.weights_dir) for file in self.files]
+            # Autocast does not know packed layers.
+            packed = self.dtype == FLOAT32 and torch.device(self.device).type == "cpu"
             states = [
-                read_state(path, wrapper=file.wrapper, prefix=file.prefix)
+                read_state(path, wrapper=file.wrapper, prefix=file.prefix, mapped=not packed)
                 for path, file in zip(paths, self.files, strict=True)
             ]
             network = self.build(*states)
-            self._network = network.requires_grad_(False).eval().to(self.device)
+            # Layers are packed one by one, and each gives up what it was made of.
+            del states
+            network = network.requires_grad_(False).eval().to(self.device)
+            self._network = pack(network) if packed else network
         return self._network
 
     def extract(self, clip: Clip, prompt: Prompt) -> Features:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from turbo_eval.backbones.official.musiq_patches import GRID, PATCH, Patches
+from turbo_eval.backbones.official.packed import linear_gelu
 
 STEM = 64
 WIDTH = 384
@@ -100,7 +101,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to the same shape."""
-        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        result: Tensor = self.fc2(linear_gelu(self.fc1, x))
         return result
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.official.packed import linear_gelu
+
 FRAMES = 16
 TRAINED_FRAMES = 8
 """Frames of the pre-training, whose position table is stretched to `FRAMES`."""
@@ -76,9 +78,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, width] to the same shape."""
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        width = len(self.q_bias)
+        parts = self.qkv(x)
+        parts[..., :width] += self.q_bias
+        parts[..., 2 * width :] += self.v_bias
+        q, k, v = parts.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)
         result: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return result
@@ -94,7 +98,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to the same shape."""
-        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        result: Tensor = self.fc2(linear_gelu(self.fc1, x))
         return result
 
 

@@ -6,11 +6,15 @@ Source: Wang et al. 2023, "InternVid" (arXiv 2307.06942), section 4; the parts a
 (arXiv 2103.00020), with attention over all patches of all frames.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from turbo_eval.backbones.official.packed import linear_of
 
 
 @dataclass(frozen=True)
@@ -65,21 +69,27 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
+        self.parts = nn.ModuleList()
         nn.init.xavier_uniform_(self.in_proj_weight)
+
+    def _split(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """Matrix and bias of the queries, and of keys and values together."""
+        width = self.out_proj.out_features
+        weights = self.in_proj_weight.split([width, 2 * width])
+        return zip(weights, self.in_proj_bias.split([width, 2 * width]), strict=True)
+
+    def before_packing(self) -> None:
+        """Make two layers of the joint matrix, for `packed.pack`; it is given up."""
+        self.parts = nn.ModuleList(linear_of(*part) for part in self._split())
+        del self.in_proj_weight, self.in_proj_bias
 
     def forward(self, x: Tensor, wanted: int | None, causal: bool) -> Tensor:
         """What the first `wanted` tokens (None: all) find among the tokens [N, L, width]."""
-        if wanted is None:
-            qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-            q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        else:
-            width = x.shape[2]
-            weights = self.in_proj_weight.split([width, 2 * width])
-            biases = self.in_proj_bias.split([width, 2 * width])
-            q = F.linear(x[:, :wanted], weights[0], biases[0])
-            q = q.unflatten(2, (self.heads, -1)).transpose(1, 2)
-            pair = F.linear(x, weights[1], biases[1]).unflatten(2, (2, self.heads, -1))
-            k, v = pair.permute(2, 0, 3, 1, 4)
+        query, pair = self.parts or (
+            partial(F.linear, weight=weight, bias=bias) for weight, bias in self._split()
+        )
+        q = query(x[:, :wanted]).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        k, v = pair(x).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         result: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return result

@@ -106,7 +106,9 @@ def _missing(name: str, weights_dir: Path | None, fix: str) -> PrerequisiteError
     return PrerequisiteError(f"no weights {name}", why=f"searched {searched}", fix=fix)
 
 
-def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> dict[str, "Tensor"]:
+def read_state(
+    path: Path, *, wrapper: str | None = None, prefix: str = "", mapped: bool = True
+) -> dict[str, "Tensor"]:
     """Read the tensors of a checkpoint; no code of it runs (see the module `archive`).
 
     A file that cannot be mapped into memory as it is (TorchScript, and the format before
@@ -117,6 +119,8 @@ def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> d
         path: The checkpoint.
         wrapper: Key of the dictionary that holds the state; None or empty when the file is it.
         prefix: What every name starts with; it is taken off.
+        mapped: False reads archives into memory of their own, which each tensor gives back alone;
+            mapped pages stay until the last tensor of the file is gone.
 
     Returns:
         Name -> tensor on the CPU, as stored; mapped from the file, copy on write, where possible.
@@ -126,11 +130,11 @@ def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> d
     """
     state = _converted(path)
     if state is None:
-        content, mapped = _read(path)
+        content, lasting = _read(path, mapped)
         state = dict(_tensors(_unwrapped(path, content, wrapper)))
         if not state:
             raise _refused(path, f"it holds no tensors; it starts with {_first_of(content)}")
-        if not mapped:
+        if not lasting:
             _convert(path, state)
     if prefix:
         wrong = [name for name in state if not name.startswith(prefix)]
@@ -141,8 +145,8 @@ def read_state(path: Path, *, wrapper: str | None = None, prefix: str = "") -> d
     return state
 
 
-def _read(path: Path) -> tuple[Mapping[Any, Any], bool]:
-    """The contents of a checkpoint, and whether its tensors are mapped."""
+def _read(path: Path, mapped: bool) -> tuple[Mapping[Any, Any], bool]:
+    """The contents of a checkpoint, and whether it can be mapped as it is."""
     import torch
 
     from turbo_eval.backbones.official.archive import inert_tensors
@@ -160,7 +164,9 @@ def _read(path: Path) -> tuple[Mapping[Any, Any], bool]:
             with warnings.catch_warnings():
                 # It warns of pickles that it then refuses.
                 warnings.simplefilter("ignore")
-                content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+                content = torch.load(
+                    path, map_location="cpu", weights_only=True, mmap=archive and mapped
+                )
         except pickle.UnpicklingError as error:
             # Some files keep settings of other libraries beside the tensors.
             if archive:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from turbo_eval.backbones.official.clip import positions_first
+from turbo_eval.backbones.official.clip import own_blocks
 from turbo_eval.backbones.official.marks import checksum
 from turbo_eval.backbones.official.weights import load_strict, read_state
 from turbo_eval.core.errors import PrerequisiteError
@@ -63,7 +63,7 @@ def build(config: Mapping[str, Any], dtype: torch.dtype) -> nn.Module:
         dtype: Number type of the weights.
     """
     with torch.device("meta"):
-        network = positions_first(open_clip.CLIP(**config))
+        network = own_blocks(open_clip.CLIP(**config))
     network.to(dtype)
     length = int(config["text_cfg"]["context_length"])
     # A constant, so no file holds it: a word sees the words before it.

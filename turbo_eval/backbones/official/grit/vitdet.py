@@ -67,8 +67,9 @@ def _bias(query: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """What positions add to the scores of queries [N, heads, H * W, C]: [N, heads, HW, HW]."""
     height, width = len(rows), len(columns)
     places = query.unflatten(2, (height, width))
-    down = torch.einsum("nhrcd,rkd->nhrck", places, rows)
-    across = torch.einsum("nhrcd,ckd->nhrck", places, columns)
+    # In this order in memory, so that their large sum comes out in it and is not copied.
+    down = torch.einsum("nhrcd,rkd->nhrck", places, rows).contiguous()
+    across = torch.einsum("nhrcd,ckd->nhrck", places, columns).contiguous()
     return (down[..., None] + across[..., None, :]).flatten(4, 5).flatten(2, 3)
 
 

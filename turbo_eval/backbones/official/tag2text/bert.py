@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.official.packed import linear_gelu
+
 EPS = 1e-12
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one attention, each [N, heads, tokens, width / heads]."""
@@ -93,7 +95,7 @@ class Intermediate(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return GELU(dense(hidden)), the exact GELU."""
-        return F.gelu(self.dense(hidden))
+        return linear_gelu(self.dense, hidden)
 
 
 class CrossLayer(nn.Module):

@@ -10,8 +10,8 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from turbo_eval.backbones.official.packed import linear_gelu
 from turbo_eval.backbones.official.tag2text.bert import (
     CrossLayer,
     Embeddings,
@@ -159,7 +159,7 @@ class Transform(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return norm(GELU(dense(hidden)))."""
-        result: Tensor = self.LayerNorm(F.gelu(self.dense(hidden)))
+        result: Tensor = self.LayerNorm(linear_gelu(self.dense, hidden))
         return result
 
 

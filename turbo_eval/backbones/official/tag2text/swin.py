@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.official.packed import linear_gelu
+
 OTHER_REGION = -100.0
 """Added to the score of two patches that a shift brought together from opposite edges."""
 
@@ -74,7 +76,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return fc2(GELU(fc1(x)))."""
-        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        result: Tensor = self.fc2(linear_gelu(self.fc1, x))
         return result
 
 
