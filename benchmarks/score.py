@@ -3,7 +3,8 @@
 Usage: python benchmarks/score.py --weights-dir W [--python PATH | --shared FOLDER] [options]
 
 Both programs score the same clips with the same weights on the same machine, one process for each
-dimension, imports and loading included; then we score all dimensions in one process, as people do.
+dimension, imports and loading included; then each scores all dimensions in one process, once with
+clips of their own for each dimension and once with the same clips for all.
 PATH is an interpreter with the official `vbench`. Without it, the seconds that the official
 program took for one clip on 2 cores are read from `fixtures/vbench/README.md` in the shared folder,
 which is a recording from another day, not this run. Random weights will do (`turbo-eval weights
@@ -28,9 +29,11 @@ from typing import Any
 import numpy as np
 
 OURS = "import sys; from turbo_eval.cli.main import run; sys.exit(run(sys.argv[1:]))"
+RESULTS = "_eval_results.json"
 MOST = 5
 """Videos of one prompt that the official program reads."""
 TOGETHER = "all, in one process"
+SAME = "all, of the same clips"
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def main() -> int:
     recorded = read_recorded(args.shared) if args.shared else {}
     warm(names, args.weights_dir)
     rows = [measure(name, videos, work, args, recorded) for name in names]
-    rows.append(measure_together(names, rows, videos, work, args))
+    rows += [measure_together(key, names, rows, videos, work, args) for key in (TOGETHER, SAME)]
     print(json.dumps(rows, indent=1) if args.json else table(rows, args))
     sides = ("ours s", "official s") if args.python else ("ours s",)
     return int(any(row[side] is None for row in rows for side in sides))
@@ -82,7 +85,7 @@ def make_videos(work: Path, names: Sequence[str], args: argparse.Namespace) -> d
     """Lay out the clips under VBench's names, and a prompt list for each dimension and for all.
 
     Returns:
-        Dimension (or `TOGETHER`) -> prompt list; the clips lie in `work/videos`.
+        Dimension (or `TOGETHER`, `SAME`) -> prompt list; the clips lie in `work/videos`.
     """
     from turbo_eval.core.records import Prompt
     from turbo_eval.report.vbench_export import official_name
@@ -109,14 +112,25 @@ def make_videos(work: Path, names: Sequence[str], args: argparse.Namespace) -> d
         if any(other["prompt_en"] == entry["prompt_en"] for other in entries):
             entry["prompt_en"] += f" {len(entries)}"
         entries.append(entry)
+        infos[name] = work / f"{name}.json"
+        infos[name].write_text(json.dumps([entry]), encoding="utf-8")
+    facts: dict[str, Any] = {}
+    for entry in entries:
+        facts |= entry.get("auxiliary_info", {})
+    same = {"prompt_en": "one for all", "dimension": list(names), "auxiliary_info": facts}
+    for entry in [*entries, same]:
         prompt = Prompt("", entry["prompt_en"], (), {}, "", 0)
         for number, source in enumerate(sources):
             (folder / official_name(prompt, number)).symlink_to(source)
-        infos[name] = work / f"{name}.json"
-        infos[name].write_text(json.dumps([entry]), encoding="utf-8")
-    infos[TOGETHER] = work / "all.json"
-    infos[TOGETHER].write_text(json.dumps(entries), encoding="utf-8")
+    for key, prompts in ((TOGETHER, entries), (SAME, [same])):
+        infos[key] = work / f"{file_name(key)}.json"
+        infos[key].write_text(json.dumps(prompts), encoding="utf-8")
     return infos
+
+
+def file_name(key: str) -> str:
+    """What the files of a row are called: `all_in_one_process`."""
+    return key.replace(",", "").replace(" ", "_")
 
 
 def drawn(number: int, frames: int) -> Any:
@@ -174,7 +188,7 @@ def ours(
     name: str, infos: Mapping[str, Path], work: Path, args: argparse.Namespace, dtype: str
 ) -> Cost | None:
     """Score with turbo-eval in a fresh run folder and export."""
-    label = f"{name.partition(',')[0]}-{dtype}"
+    label = f"{file_name(name)}-{dtype}"
     command = [sys.executable, "-c", OURS, "run", f"vbench:{infos[name]}"]
     command += ["--model", f"folder:{work / 'videos'}", "--judges", "official"]
     command += ["--weights-dir", str(args.weights_dir), "--device", args.device]
@@ -189,7 +203,11 @@ def ours(
 
 
 def official(
-    name: str, infos: Mapping[str, Path], work: Path, args: argparse.Namespace
+    name: str,
+    dimensions: Sequence[str],
+    infos: Mapping[str, Path],
+    work: Path,
+    args: argparse.Namespace,
 ) -> Cost | None:
     """Score with the official program, driven as `turbo-eval verify vbench` drives it."""
     from turbo_eval.backbones.official.files import VOCABULARY
@@ -197,13 +215,14 @@ def official(
     from turbo_eval.report import verify
 
     verify.link_weights(work / "cache", args.weights_dir)
-    command = [str(args.python), str(verify.DRIVER), "--dimension", name]
+    command = [str(args.python), str(verify.DRIVER), "--dimension", ",".join(dimensions)]
     command += ["--videos", str(work / "videos"), "--info", str(infos[name])]
-    command += ["--cache", str(work / "cache"), "--out", str(work / "results" / "official")]
+    command += ["--cache", str(work / "cache")]
+    command += ["--out", str(work / "results" / f"official-{file_name(name)}")]
     command += ["--device", args.device]
     words = locate(VOCABULARY, args.weights_dir)
     command += ["--vocabulary", str(words.resolve())] if words else []
-    return spent(command, work / "logs" / f"official-{name}.txt")
+    return spent(command, work / "logs" / f"official-{file_name(name)}.txt")
 
 
 def read_recorded(shared: Path) -> dict[str, tuple[float, float, float]]:
@@ -231,15 +250,12 @@ def measure(
     mine = ours(name, infos, work, args, "float32")
     theirs, source = None, ""
     if args.python:
-        theirs, source = official(name, infos, work, args), "this run"
+        theirs, source = official(name, [name], infos, work, args), "this run"
     elif name in recorded:
         load, clip, memory = recorded[name]
         # Recorded without imports, so it is compared with our stages.
         theirs, source = Cost(load + clip * args.clips, memory), "recorded"
-    row = compared(name, mine, theirs, source)
-    if args.judge_dtype != "float32":
-        row |= reduced(name, ours(name, infos, work, args, args.judge_dtype), mine, work)
-    return row
+    return compared(name, mine, theirs, source) | reduced(name, mine, theirs, infos, work, args)
 
 
 def compared(name: str, mine: Cost | None, theirs: Cost | None, source: str) -> dict[str, Any]:
@@ -259,35 +275,61 @@ def compared(name: str, mine: Cost | None, theirs: Cost | None, source: str) -> 
     }
 
 
-def reduced(name: str, cost: Cost | None, whole: Cost | None, work: Path) -> dict[str, Any]:
-    """Cells for bf16: its seconds, times faster than float32, largest change of a score."""
+def reduced(
+    name: str,
+    whole: Cost | None,
+    theirs: Cost | None,
+    infos: Mapping[str, Path],
+    work: Path,
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """Cells for another number type; none when none is asked for."""
+    dtype = args.judge_dtype
+    if dtype == "float32":
+        return {}
+    cost = ours(name, infos, work, args, dtype)
+    cells: dict[str, Any] = dict.fromkeys(
+        f"{dtype} {what}" for what in ("s", "times float32", "times official", "MB", "change")
+    )
+    if cost is None or whole is None:
+        return cells
+    cells[f"{dtype} s"] = round(cost.seconds, 2)
+    cells[f"{dtype} MB"] = round(cost.megabytes)
+    cells[f"{dtype} times float32"] = round(whole.seconds / cost.seconds, 2)
+    mine = cost.seconds if args.python else cost.inside
+    if theirs and mine:
+        cells[f"{dtype} times official"] = round(theirs.seconds / mine, 2)
+    cells[f"{dtype} change"] = largest_change(name, work, dtype)
+    return cells
+
+
+def largest_change(name: str, work: Path, dtype: str) -> float:
+    """Of a video's score, where the same clips were scored in float32 and in another type."""
     from turbo_eval.report.verify import compare
 
-    if cost is None or whole is None:
-        return {"bf16 s": None, "bf16 times faster": None, "bf16 largest change": None}
-    folders = [work / "results" / f"{name}-{dtype}" for dtype in ("float32", "bf16")]
-    return {
-        "bf16 s": round(cost.seconds, 2),
-        "bf16 times faster": round(whole.seconds / cost.seconds, 2),
-        "bf16 largest change": compare(name, folders[1], folders[0], 1.0).largest,
-    }
+    folders = [work / "results" / f"{file_name(name)}-{kind}" for kind in (dtype, "float32")]
+    dimensions = [path.name.removesuffix(RESULTS) for path in folders[0].glob(f"*{RESULTS}")]
+    return max(compare(dimension, *folders, 1.0).largest for dimension in dimensions)
 
 
 def measure_together(
+    key: str,
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     infos: Mapping[str, Path],
     work: Path,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
-    """The row of all dimensions in one of our processes, against the sum of the official ones."""
-    print(f"{len(names)} dimensions in one process ...", file=sys.stderr)
-    mine = ours(TOGETHER, infos, work, args, "float32")
-    seconds = [row["official s"] for row in rows]
-    theirs = None
-    if None not in seconds:
-        theirs = Cost(sum(seconds), max(row["official MB"] for row in rows))
-    return compared(TOGETHER, mine, theirs, rows[0]["official from"] if theirs else "")
+    """The row of all dimensions in one process; recorded ones are summed up."""
+    print(f"{len(names)} dimensions {key} ...", file=sys.stderr)
+    mine = ours(key, infos, work, args, "float32")
+    theirs, source = None, ""
+    if args.python:
+        theirs, source = official(key, names, infos, work, args), "this run"
+    elif all(row["official s"] is not None for row in rows):
+        most = max(row["official MB"] for row in rows)
+        theirs, source = Cost(sum(row["official s"] for row in rows), most), "recorded, summed"
+    return compared(key, mine, theirs, source) | reduced(key, mine, theirs, infos, work, args)
 
 
 def table(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> str:
@@ -296,7 +338,7 @@ def table(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> str:
     lines = [
         f"{args.clips} clips for each dimension, {args.device}, {args.threads} threads; seconds of "
         "whole processes, imports and loading included; recorded ones have no imports and are "
-        "compared with ours without start. The row of all is against the sum of the others.",
+        "compared with ours without start.",
         "",
         "| " + " | ".join(names) + " |",
         "|" + " --- |" * len(names),

@@ -1,11 +1,12 @@
-"""Run one dimension of the official `vbench` package; for `turbo-eval verify vbench`.
+"""Run dimensions of the official `vbench` package; for `turbo-eval verify vbench`.
 
 This file is executed by another interpreter, the one that has the official package. It needs
 nothing of ours and keeps to what Python 3.8 understands. None of the official files is changed; at
 run time the word pieces are read from a folder instead of the network, and Tag2Text is built from
 its configuration, because all its weights come from the checkpoint anyway.
 
-Usage: PYTHON vbench_driver.py --dimension D --videos FOLDER --info FILE --cache FOLDER --out FOLDER
+Usage: PYTHON vbench_driver.py --dimension D[,D...] --videos FOLDER --info FILE --cache FOLDER
+       --out FOLDER
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any, List, Optional  # noqa: UP035 (see above)
 
 
 def main(argv: Optional[List[str]] = None) -> int:  # noqa: UP006, UP045 (see above)
-    """Write OUT/{dimension}_eval_results.json, or OUT/{dimension}_error.txt.
+    """Write OUT/{dimension}_eval_results.json, or OUT/{dimension}_error.txt; of several, `all_...`.
 
     Args:
         argv: The arguments; the process's own when None.
@@ -40,7 +41,7 @@ def main(argv: Optional[List[str]] = None) -> int:  # noqa: UP006, UP045 (see ab
     try:
         _evaluate(args)
     except BaseException as error:
-        path = os.path.join(args.out, args.dimension + "_error.txt")
+        path = os.path.join(args.out, _name(args) + "_error.txt")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         return 1
@@ -50,7 +51,8 @@ def main(argv: Optional[List[str]] = None) -> int:  # noqa: UP006, UP045 (see ab
 def _evaluate(args: Any) -> None:
     if args.vocabulary:
         _read_words_from(args.vocabulary)
-    if args.dimension == "scene":
+    dimensions = args.dimension.split(",")
+    if "scene" in dimensions:
         _build_from_configuration()
     torch = importlib.import_module("torch")
     # A device, not its name: GRiT breaks on a name, and motion smoothness scales by it.
@@ -59,12 +61,16 @@ def _evaluate(args: Any) -> None:
     with torch.no_grad():
         official.evaluate(
             videos_path=args.videos,
-            name=args.dimension,
-            dimension_list=[args.dimension],
+            name=_name(args),
+            dimension_list=dimensions,
             local=True,
             mode="vbench_standard",
             imaging_quality_preprocessing_mode="longer",
         )
+
+
+def _name(args: Any) -> str:
+    return "all" if "," in args.dimension else str(args.dimension)
 
 
 def _read_words_from(path: str) -> None:

@@ -161,17 +161,72 @@ class OneLayer(frames.Judge):
 
 
 @needs_operator
-def test_judges_pack_in_float32_and_not_in_bfloat16(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_judges_pack_in_both_number_types(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(256, 256)
     torch.save(layer.state_dict(), tmp_path / "w.pth")
     monkeypatch.setattr(frames, "find", lambda *_: tmp_path / "w.pth")
     whole, reduced = OneLayer(), OneLayer(dtype="bfloat16")
     assert isinstance(whole.network().get_submodule("0"), Packed)
-    assert type(reduced.network().get_submodule("0")) is nn.Linear
+    assert isinstance(reduced.network().get_submodule("0"), Packed)
     wanted = layer(torch.ones(1, 256)).detach().numpy()
     clip: Any = None
     assert whole.extract(clip, clip)["features"] == pytest.approx(wanted, abs=1e-5)
-    assert reduced.extract(clip, clip)["features"] == pytest.approx(wanted, abs=3e-2)
+    found = reduced.extract(clip, clip)["features"]
+    assert found == pytest.approx(wanted, abs=3e-2)
+    assert found != pytest.approx(wanted, abs=1e-5)
+
+
+class Mixed(nn.Module):
+    """The head keeps float32, and switches autocast off for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(256, 256), nn.LayerNorm(256), nn.Linear(256, 256))
+        self.head = Head()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x).float()
+        with torch.autocast("cpu", enabled=False):
+            result: Tensor = self.head(x)
+        return result
+
+
+class Head(nn.Module):
+    full_precision = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(256, 256))
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.inner(x)
+        return result
+
+
+needs_bfloat16 = pytest.mark.skipif(
+    not packed.available(torch.bfloat16), reason="this PyTorch cannot pack bfloat16"
+)
+
+
+@needs_bfloat16
+def test_bfloat16_is_what_autocast_computes_and_heads_keep_float32() -> None:
+    torch.manual_seed(0)
+    network = Mixed().eval().requires_grad_(False)
+    x = torch.randn(5, 256)
+    exact = network.head(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted, body = network(x), network.body(x)
+        pack(network, torch.bfloat16)
+        assert network.body(x).dtype == torch.bfloat16
+        torch.testing.assert_close(network.body(x), body, rtol=2e-2, atol=2e-2)
+        found = network(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(network.head(x), exact, rtol=1e-5, atol=1e-5)
+
+
+@needs_bfloat16
+def test_no_rows_give_no_rows_of_the_type() -> None:
+    empty = Packed(nn.Linear(8, 4).requires_grad_(False), torch.bfloat16)(torch.zeros(0, 8))
+    assert (empty.shape, empty.dtype) == ((0, 4), torch.bfloat16)

@@ -18,7 +18,7 @@ from turbo_eval.core.records import Prompt
 from turbo_eval.video.clip import Clip
 
 WIDTH: Final = 768
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 """Frames of one forward pass; it bounds memory, not results."""
 _TOWER = "visual."
 

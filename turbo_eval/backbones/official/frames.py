@@ -85,8 +85,7 @@ class Judge(ABC):
         if self._network is None:
             # All are found before one is read, so that nothing is waited for in vain.
             paths = [find(file, self.weights_dir) for file in self.files]
-            # Autocast does not know packed layers.
-            packed = self.dtype == FLOAT32 and torch.device(self.device).type == "cpu"
+            packed = torch.device(self.device).type == "cpu"
             states = [
                 read_state(path, wrapper=file.wrapper, prefix=file.prefix, mapped=not packed)
                 for path, file in zip(paths, self.files, strict=True)
@@ -95,7 +94,8 @@ class Judge(ABC):
             # Layers are packed one by one, and each gives up what it was made of.
             del states
             network = network.requires_grad_(False).eval().to(self.device)
-            self._network = pack(network) if packed else network
+            kind = torch.float32 if self.dtype == FLOAT32 else torch.bfloat16
+            self._network = pack(network, kind) if packed else network
         return self._network
 
     def extract(self, clip: Clip, prompt: Prompt) -> Features:

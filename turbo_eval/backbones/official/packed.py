@@ -5,6 +5,9 @@ brings, can pack it once and apply bias and GELU on the way. That is 1.2 to 1.4 
 float32 for a transformer's layers, 3 times for a few rows against a vocabulary, and differs from
 the plain product by rounding only. PyTorch's own compiler calls the same operator, but it is not
 documented: where it is missing or says something else, the plain layers stay.
+
+In bfloat16 the layers compute what autocast makes of a linear layer: numbers in bfloat16, sums in
+float32. Autocast would convert a frozen matrix anew at every call.
 """
 
 from collections.abc import Callable
@@ -24,14 +27,16 @@ class Packed(nn.Module):
 
     Args:
         plain: The layer, float32 on the CPU. Its matrix is copied.
+        dtype: float32 or bfloat16, of the product and of what comes out.
     """
 
-    def __init__(self, plain: nn.Linear) -> None:
+    def __init__(self, plain: nn.Linear, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.out_features = plain.out_features
+        self._dtype = dtype
         # No parameter and no buffer: a packed matrix can be neither saved nor moved.
-        self.weight = _operators()._reorder_linear_weight(plain.weight.detach())
-        self.bias = None if plain.bias is None else plain.bias.detach()
+        self.weight = _operators()._reorder_linear_weight(plain.weight.detach().to(dtype))
+        self.bias = None if plain.bias is None else plain.bias.detach().to(dtype)
         self._gelu = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,9 +53,9 @@ class Packed(nn.Module):
 
     def _apply_packed(self, x: Tensor, activation: str) -> Tensor:
         if not x.numel():
-            return x.new_empty(*x.shape[:-1], self.out_features)
+            return x.new_empty(*x.shape[:-1], self.out_features, dtype=self._dtype)
         result: Tensor = _operators()._linear_pointwise(
-            x, self.weight, self.bias, activation, [], "none"
+            x.to(self._dtype), self.weight, self.bias, activation, [], "none"
         )
         return result
 
@@ -75,7 +80,7 @@ def linear_gelu(layer: nn.Module, x: Tensor) -> Tensor:
     return layer.with_gelu(x) if isinstance(layer, Packed) else F.gelu(layer(x))
 
 
-def pack(network: nn.Module) -> nn.Module:
+def pack(network: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Pack the linear layers of a frozen float32 network on the CPU, in place.
 
     A module that keeps its matrices in another way can make layers of them in `before_packing`.
@@ -84,16 +89,24 @@ def pack(network: nn.Module) -> nn.Module:
 
     Args:
         network: In evaluation mode; it can be neither trained, moved nor saved afterwards.
+        dtype: Of the products. With bfloat16, modules whose class says `full_precision` keep
+            float32: they switch autocast off.
 
     Returns:
         The same network.
     """
-    if not available():
+    if not available(dtype):
         return network
     for module in list(network.modules()):
         before: Callable[[], None] | None = getattr(module, "before_packing", None)
         if before is not None:
             before()
+    wide = {
+        id(part)
+        for module in network.modules()
+        if getattr(module, "full_precision", False)
+        for part in module.modules()
+    }
     packed: dict[int, Packed] = {}
     # A list with the layers themselves would keep every plain matrix until the end.
     for module in [m for m in network.modules() if not isinstance(m, nn.Linear)]:
@@ -102,7 +115,8 @@ def pack(network: nn.Module) -> nn.Module:
             # Exactly this class: PyTorch's own attention reads the matrix of a subclass.
             if type(child) is nn.Linear and _worth(child.weight):
                 if id(child) not in packed:
-                    packed[id(child)] = Packed(child)
+                    kind = torch.float32 if id(module) in wide else dtype
+                    packed[id(child)] = Packed(child, kind)
                 setattr(module, name, packed[id(child)])
         _absorb(module)
     return network
@@ -123,8 +137,9 @@ def _absorb(module: nn.Module) -> None:
 
 
 @cache
-def available() -> bool:
+def available(dtype: torch.dtype = torch.float32) -> bool:
     """Whether this PyTorch has the operator, and it agrees with the plain layer."""
+    tolerance = 1e-5 if dtype == torch.float32 else 3e-2
     with torch.inference_mode():
         # No draws: nobody's random numbers may change by this.
         x = torch.linspace(-2, 2, 6 * 64).reshape(2, 3, 64)
@@ -132,14 +147,14 @@ def available() -> bool:
         plain.weight.copy_(torch.linspace(-1, 1, 64 * 32).sin().reshape(32, 64))
         plain.bias.copy_(torch.linspace(-1, 1, 32))
         try:
-            packed = Packed(plain)
-            found, activated = packed(x), packed.with_gelu(x)
+            packed = Packed(plain, dtype)
+            found, activated = packed(x).float(), packed.with_gelu(x).float()
         except (AttributeError, RuntimeError, TypeError):
             return False
         wanted = plain(x)
         return bool(
-            torch.allclose(found, wanted, 1e-5, 1e-5)
-            and torch.allclose(activated, F.gelu(wanted), 1e-5, 1e-5)
+            torch.allclose(found, wanted, tolerance, tolerance)
+            and torch.allclose(activated, F.gelu(wanted), tolerance, tolerance)
         )
 
 

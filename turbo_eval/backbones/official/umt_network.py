@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.official.attention import attend
 from turbo_eval.backbones.official.packed import linear_gelu
 
 FRAMES = 16
@@ -83,7 +84,7 @@ class Attention(nn.Module):
         parts[..., :width] += self.q_bias
         parts[..., 2 * width :] += self.v_bias
         q, k, v = parts.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attend(q, k, v)
         result: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return result
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from turbo_eval.backbones.official.attention import attend
 from turbo_eval.backbones.official.packed import linear_of
 
 
@@ -90,7 +91,7 @@ class Attention(nn.Module):
         )
         q = query(x[:, :wanted]).unflatten(2, (self.heads, -1)).transpose(1, 2)
         k, v = pair(x).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        mixed = attend(q, k, v, causal=causal)
         result: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return result
 

@@ -83,6 +83,8 @@ class Seen:
 class Heads(Cascade):
     """The cascade and the text decoder."""
 
+    full_precision = True
+
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes.channels, sizes.box)
         textual = Textual(

@@ -24,6 +24,8 @@ LONGEST: Final = 40
 END: Final = 102
 SAME_AGAIN: Final = -10000.0
 """Logit of the word that came last, so that no word follows itself."""
+_READ_AT_ONCE: Final = 4
+"""Boxes that are read together: their 784 cells fill the cores, and fit in their caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,24 @@ class Kept:
     """Keys and values of one layer: of what the boxes see, and then of each word as it comes.
 
     Args:
-        objects: Keys and values [N, heads, S, width / heads].
+        like: Any tensor of the number type and device.
+        count: Boxes.
+        heads: Of the attention.
+        cells: Of a box.
+        size: Numbers of a key.
         longest: Words that can follow.
     """
 
-    def __init__(self, objects: KeysValues, longest: int) -> None:
-        self.start = objects[0].shape[2]
-        self.both = [nn.functional.pad(part, (0, 0, 0, longest)) for part in objects]
+    def __init__(
+        self, like: Tensor, count: int, heads: int, cells: int, size: int, longest: int
+    ) -> None:
+        self.start = cells
+        self.both = [like.new_empty(count, heads, cells + longest, size) for _ in range(2)]
+
+    def see(self, objects: KeysValues, first: int) -> None:
+        """Put in what the boxes from `first` on see, [n, heads, cells, C]."""
+        for part, new in zip(self.both, objects, strict=True):
+            part[first : first + len(new), :, : self.start] = new
 
     def add(self, word: KeysValues, place: int) -> KeysValues:
         """Put in the keys and values of words [N, heads, 1, C]; return all so far."""
@@ -142,13 +155,18 @@ class Textual(nn.Module):
         Args:
             seen: [N, cells, channels].
         """
-        hidden: Tensor = self.object_feature_projection(seen)
-        kept = []
-        for layer in self.layers:
-            objects = layer.attention.keys_values(hidden)
-            kept.append(Kept(objects, LONGEST))
-            if layer is not self.layers[-1]:
-                hidden = layer(hidden, objects)
+        attention = self.layers[0].attention
+        count, cells, _ = seen.shape
+        width = self.embedding.words.embedding_dim
+        size = width // attention.heads
+        kept = [Kept(seen, count, attention.heads, cells, size, LONGEST) for _ in self.layers]
+        for first in range(0, count, _READ_AT_ONCE):
+            hidden: Tensor = self.object_feature_projection(seen[first : first + _READ_AT_ONCE])
+            for layer, one in zip(self.layers, kept, strict=True):
+                objects = layer.attention.keys_values(hidden)
+                one.see(objects, first)
+                if layer is not self.layers[-1]:
+                    hidden = layer(hidden, objects)
         return kept
 
     def next_word(self, kept: Sequence[Kept], tokens: Tensor, place: int) -> Tensor:
