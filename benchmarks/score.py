@@ -309,7 +309,7 @@ def largest_change(name: str, work: Path, dtype: str) -> float:
 
     folders = [work / "results" / f"{file_name(name)}-{kind}" for kind in (dtype, "float32")]
     dimensions = [path.name.removesuffix(RESULTS) for path in folders[0].glob(f"*{RESULTS}")]
-    return max(compare(dimension, *folders, 1.0).largest for dimension in dimensions)
+    return max(compare(dimension, folders[0], folders[1], 1.0).largest for dimension in dimensions)
 
 
 def measure_together(

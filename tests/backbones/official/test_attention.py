@@ -29,7 +29,8 @@ def test_anything_else_is_pytorchs(case: str, monkeypatch: pytest.MonkeyPatch) -
     length = 16 if case == "short" else 40
     monkeypatch.setattr(attention, "LONG", 20)
     dtype = torch.float32 if case == "float32" else torch.bfloat16
-    parts = [torch.randn(1, 2, length, 8, dtype=dtype) for _ in "qkv"]
-    wanted = F.scaled_dot_product_attention(*parts, is_causal=case == "causal")
+    q, k, v = (torch.randn(1, 2, length, 8, dtype=dtype) for _ in "qkv")
+    causal = case == "causal"
+    wanted = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     with torch.set_grad_enabled(case == "training"):
-        torch.testing.assert_close(attend(*parts, causal=case == "causal"), wanted, rtol=0, atol=0)
+        torch.testing.assert_close(attend(q, k, v, causal=causal), wanted, rtol=0, atol=0)
