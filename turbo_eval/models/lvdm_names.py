@@ -152,7 +152,11 @@ def attends_of(config: Mapping[str, Any]) -> list[bool]:
 
 
 def rename(
-    state: Mapping[str, "Tensor"], modules: Sequence[Module], what: str
+    state: Mapping[str, "Tensor"],
+    modules: Sequence[Module],
+    what: str,
+    *,
+    family: str = "VideoCrafter2",
 ) -> dict[str, "Tensor"]:
     """Tensors of lvdm under our names; no data is copied.
 
@@ -160,6 +164,7 @@ def rename(
         state: Tensors by lvdm's names, without the network's prefix.
         modules: The network's, such as `unet_modules` gives.
         what: The network, for messages.
+        family: Whose checkpoints have such names, for messages.
 
     Raises:
         InputError: A tensor is missing or left over; the first three are named.
@@ -182,7 +187,7 @@ def rename(
             raise InputError(
                 f"the {what}'s checkpoint {fault} {len(names)} tensors",
                 why=f"such as {', '.join(names[:3])}",
-                fix="check that it is a VideoCrafter2 checkpoint of this configuration",
+                fix=f"check that it is a {family} checkpoint of this configuration",
             )
     return renamed
 
