@@ -60,7 +60,7 @@ def _model(source: published.Source, name: str, models: Sequence[str]) -> Known:
         megabytes=1000 * source.gigabytes,
         licence=source.licence,
         page=source.page,
-        url=f"{source.page}/resolve/main/{source.file}" if source.file else "",
+        url=source.url,
     )
     instead = "" if source.file else f"turbo-eval models pull {source.hub}"
     return Known(file, "model", lambda folder: published.locate(source, folder), instead)

@@ -1,10 +1,11 @@
 """A place for the guidance scale in a teacher's UNet, so that one call does what guidance does."""
 
+import math
 from typing import Any
 
 import torch
 from diffusers.models.embeddings import TimestepEmbedding
-from torch import nn
+from torch import Tensor, nn
 
 from turbo_eval.core.errors import ConfigError
 
@@ -54,3 +55,18 @@ def add_guidance_projection(unet: nn.Module, dim: int = GUIDANCE_DIM) -> nn.Modu
             old.add_module("cond_proj", layer)
     network.register_to_config(time_cond_proj_dim=dim)
     return unet
+
+
+def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
+    """A base weight as the authors' program draws it, but from a seed.
+
+    Args:
+        shape: (out, in).
+        seed: Of the generator.
+
+    Returns:
+        float32, uniform in +-1 / sqrt(in), as torch initialises linear layers.
+    """
+    bound = 1 / math.sqrt(shape[-1])
+    drawn: Tensor = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    return (2 * drawn - 1) * bound

@@ -1,4 +1,4 @@
-"""The published latent systems behind the protocol: VideoCrafter2, ModelScopeT2V, their students.
+"""The published latent systems behind the protocol: teachers, a fine-tuned one, and students.
 
 One object serves teachers and students of both families; what differs stands in `Published`.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMMON: Final = (*CLIP, *RUNNING)
 OWN: Final = {
     "teacher": (NEGATIVE, "sampler"),
+    "tuned": (NEGATIVE, "sampler"),
     "lora": ("compat", "projection_seed"),
     "full": (),
 }
@@ -101,7 +102,7 @@ class LatentTextToVideo:
                 if seed is None
                 else f"base weight not published: uniform, seed {seed}"
             )
-        if system.kind != "teacher":
+        if system.few_step:
             found["timesteps"] = f"picked from a table of {self._table}"
         elif not self._own_rule:
             found["timesteps"] = "the distillation solver's table, without fresh noise"
@@ -195,7 +196,7 @@ class LatentTextToVideo:
         """
         import torch
 
-        if self._system.kind != "teacher" and sampler.steps > self._table:
+        if self._system.few_step and sampler.steps > self._table:
             raise UsageError(
                 f"{sampler.steps} steps with {self._system.name}",
                 why=f"its timesteps are picked from a table of {self._table}",
@@ -215,10 +216,10 @@ class LatentTextToVideo:
         draw = Noise(seeds, (channels, self._frames, height, width))
         with self._present(networks.text):
             text = networks.encode(prompts, self._device)
-            teacher = self._system.kind == "teacher"
-            empty = networks.encode([negative] * len(seeds), self._device) if teacher else None
+            few = self._system.few_step
+            empty = None if few else networks.encode([negative] * len(seeds), self._device)
         with self._present(networks.unet):
-            if not teacher:
+            if few:
                 return self._few_steps(text, draw, sampler)
             return self._many_steps(text, empty, draw, sampler)
 
@@ -259,7 +260,7 @@ class LatentTextToVideo:
     def _many_steps(
         self, text: "Tensor", empty: "Tensor | None", draw: Any, sampler: Sampler
     ) -> "Tensor":
-        """A teacher's own sampler, or the solver's table, with classifier-free guidance."""
+        """Its own sampler, or the solver's table, with classifier-free guidance."""
         from turbo_eval.models import sampling
         from turbo_eval.models.noise import latent_rescale
 

@@ -1,8 +1,8 @@
 """The networks of a published system, read and put together: UNet, autoencoder, text encoder."""
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from turbo_eval.core.errors import ConfigError, InputError
 from turbo_eval.models.checkpoint import part, read_list, read_tensors, refused
 from turbo_eval.models.convert import CLASS, UNET_PREFIX, config_of, convert
+from turbo_eval.models.guidance import random_projection
 from turbo_eval.models.noise import noise_alphas_cumprod, prediction_type_of
 from turbo_eval.models.published import INDEX, Published, weight_files
 from turbo_eval.models.quiet import quiet_libraries
@@ -31,6 +32,7 @@ class Networks:
         rescale: Last value of VideoCrafter2's factor on the signal; None for ModelScope.
         prediction_type: What the UNet predicts.
         alphas_cumprod: abar, float32 [T].
+        zero_padded: Whether texts are padded with token 0 whatever the tokenizer says.
     """
 
     unet: Any
@@ -41,6 +43,7 @@ class Networks:
     rescale: float | None
     prediction_type: str
     alphas_cumprod: Tensor
+    zero_padded: bool = False
 
     def encode(self, texts: Sequence[str], device: str | torch.device) -> Tensor:
         """Features [B, L, D] of texts, by the text encoder on `device`."""
@@ -54,8 +57,9 @@ class Networks:
         mask = None
         if getattr(self.text.config, "use_attention_mask", False):
             mask = tokens.attention_mask.to(device)
+        ids = tokens.input_ids * tokens.attention_mask if self.zero_padded else tokens.input_ids
         with torch.no_grad():
-            hidden: Tensor = self.text(tokens.input_ids.to(device), attention_mask=mask)[0]
+            hidden: Tensor = self.text(ids.to(device), attention_mask=mask)[0]
         return hidden
 
     @property
@@ -69,11 +73,12 @@ class Networks:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 
-def open_folder(folder: Path) -> Networks:
+def open_folder(folder: Path, *, unet: Any = None) -> Networks:
     """Read a teacher from a folder in diffusers' layout, in float32 on the CPU.
 
     Args:
         folder: A converted VideoCrafter2, or ModelScope's (or the mini world's) pipeline.
+        unet: In place of the one of ModelScope's folder, whose weights are not read then.
 
     Raises:
         PrerequisiteError: A file is missing or damaged.
@@ -82,7 +87,7 @@ def open_folder(folder: Path) -> Networks:
     index = class_index(folder)
     if index.get("_class_name") == CLASS:
         return _videocrafter(folder, index)
-    return _modelscope(folder)
+    return _modelscope(folder, unet)
 
 
 def class_index(folder: Path) -> dict[str, Any]:
@@ -130,15 +135,16 @@ def _videocrafter(folder: Path, index: dict[str, Any]) -> Networks:
     )
 
 
-def _modelscope(folder: Path) -> Networks:
+def _modelscope(folder: Path, unet: Any) -> Networks:
     from diffusers import TextToVideoSDPipeline
 
     weights = weight_files(folder)
     variant = {"variant": "fp16"} if weights and all(".fp16." in p.name for p in weights) else {}
+    parts = {} if unet is None else {"unet": unet}
     with quiet_libraries():
         try:
             pipeline: Any = TextToVideoSDPipeline.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, **variant
+                folder, local_files_only=True, use_safetensors=True, **variant, **parts
             )
         except (OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise refused(
@@ -213,20 +219,43 @@ def open_networks(
         PrerequisiteError: A file is missing, damaged, holds code or another network.
         InputError: The student was trained on another teacher.
     """
+    if system.kind == "tuned" and student is not None:
+        with _fitting(system, student):
+            return _tuned(base, student)
     found = open_folder(teacher_folder(system, base))
-    if student is None:
-        return found
+    if student is not None:
+        with _fitting(system, student):
+            if system.kind == "lora":
+                _merge_list(found.unet, student, projection_seed)
+            else:
+                found.unet = _whole_unet(student, base, motion=system.motion is not None)
+    return found
+
+
+@contextmanager
+def _fitting(system: Published, student: Path) -> Iterator[None]:
+    """Name the file and its page in what is wrong with its tensors."""
     try:
-        if system.kind == "lora":
-            _merge_list(found.unet, student, projection_seed)
-        else:
-            found.unet = _whole_unet(student, base, motion=system.motion is not None)
+        yield
     except InputError as error:
         raise InputError(
             f"{student} does not fit {system.name}",
             why=f"{error.what}: {error.why}",
             fix=f"get the file from {system.student.page if system.student else 'its page'}",
         ) from error
+
+
+def _tuned(folder: Path, path: Path) -> Networks:
+    """ModelScope's folder with InstructVideo's UNet, or with its own and LoRA merged into it."""
+    from turbo_eval.models import vgen
+
+    state = vgen.read_vgen(path)
+    whole = None if vgen.is_lora_only(state) else vgen.whole_unet(state, folder / "unet")
+    found = open_folder(folder, unet=whole)
+    if whole is None:
+        vgen.merge_onto(found.unet, state)
+    # As the program that this network was trained with does.
+    found.zero_padded = True
     return found
 
 
@@ -240,21 +269,6 @@ def _merge_list(unet: nn.Module, path: Path, projection_seed: int | None) -> Non
     assert isinstance(weight, nn.Parameter)
     with torch.no_grad():
         weight.add_(random_projection(tuple(weight.shape), projection_seed).to(weight))
-
-
-def random_projection(shape: tuple[int, ...], seed: int) -> Tensor:
-    """A base weight as the authors' program draws it, but from a seed.
-
-    Args:
-        shape: (out, in).
-        seed: Of the generator.
-
-    Returns:
-        float32, uniform in +-1 / sqrt(in), as torch initialises linear layers.
-    """
-    bound = 1 / math.sqrt(shape[-1])
-    drawn: Tensor = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-    return (2 * drawn - 1) * bound
 
 
 def _whole_unet(path: Path, base: Path, *, motion: bool) -> Any:

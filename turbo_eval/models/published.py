@@ -62,6 +62,8 @@ def locate(source: Source, weights_dir: Path | None = None) -> Path | None:
                 marks = [path, path.with_name(path.name + CONVERTED) / INDEX]
                 if any(p.is_file() for p in (marks if source.file else [path / INDEX])):
                     return path
+    if not source.cached:
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source.hub, source.file or INDEX)

@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 Family = Literal["videocrafter2", "modelscope"]
-Kind = Literal["teacher", "lora", "full"]
+Kind = Literal["teacher", "tuned", "lora", "full"]
 _HUB: Final = "https://huggingface.co"
+_MODELSCOPE_HUB: Final = "https://modelscope.cn/models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class Source:
         hub: Repository on the hub that holds it.
         gigabytes: About how large it is (10^9 bytes).
         licence: Its terms.
+        site: The hub.
+        place: Path of the file in its repository; empty where that is its name.
     """
 
     file: str
@@ -26,11 +29,24 @@ class Source:
     hub: str
     gigabytes: float
     licence: str
+    site: str = _HUB
+    place: str = ""
 
     @property
     def page(self) -> str:
         """Where people find it and its terms."""
-        return f"{_HUB}/{self.hub}"
+        return f"{self.site}/{self.hub}"
+
+    @property
+    def url(self) -> str:
+        """Where a program gets the file; empty for a whole repository."""
+        branch = "main" if self.cached else "master"
+        return f"{self.page}/resolve/{branch}/{self.place or self.file}" if self.file else ""
+
+    @property
+    def cached(self) -> bool:
+        """Whether its hub is the one whose cache on this machine is searched."""
+        return self.site == _HUB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +56,8 @@ class Published:
     Attributes:
         name: What a user types.
         family: Which networks it has.
-        kind: A teacher, a list of LoRA weights on one, or all weights of a student's UNet.
+        kind: A teacher, its UNet fine-tuned (`tuned`, which samples as a teacher does), a list of
+            LoRA weights on one, or all weights of a student's UNet.
         base: The teacher, which also holds the autoencoder and the text encoder.
         student: The student's own file; None for a teacher.
         width: Clip width in pixels.
@@ -71,6 +88,11 @@ class Published:
     motion: tuple[float, float] | None = None
     description: str
 
+    @property
+    def few_step(self) -> bool:
+        """Whether it is told its guidance and drawn by consistency sampling, as students are."""
+        return self.kind in ("lora", "full")
+
 
 VIDEOCRAFTER2: Final = Source(
     file="model.ckpt",
@@ -95,6 +117,23 @@ MODELSCOPE: Final = Source(
     hub="ali-vilab/text-to-video-ms-1.7b",
     gigabytes=7.3,
     licence="CC-BY-NC-4.0",
+)
+_TUNED: Final = "ddim20_1102-18-52_non_ema_0620000.pth"
+INSTRUCTVIDEO: Final = Source(
+    file=_TUNED,
+    names=(
+        f"instructvideo/{_TUNED}",
+        f"instructvideo-finetuned/{_TUNED}",
+        f"InstructVideo/instructvideo-finetuned/{_TUNED}",
+        f"iic/InstructVideo/instructvideo-finetuned/{_TUNED}",
+        _TUNED,
+    ),
+    hub="iic/InstructVideo",
+    # Of 1.41 billion numbers in float32; the page could not be asked.
+    gigabytes=5.7,
+    licence="research and non-commercial use only",
+    site=_MODELSCOPE_HUB,
+    place=f"instructvideo-finetuned/{_TUNED}",
 )
 
 
@@ -133,6 +172,19 @@ SYSTEMS: Final = MappingProxyType(
                 steps=50,
                 guidance=9.0,
                 description="ModelScopeT2V 1.7B (arXiv 2308.06571), DDIM.",
+            ),
+            Published(
+                name="instructvideo",
+                family="modelscope",
+                kind="tuned",
+                base=MODELSCOPE,
+                student=INSTRUCTVIDEO,
+                width=256,
+                height=256,
+                fps=8,
+                steps=20,
+                guidance=3.0,
+                description="InstructVideo on ModelScopeT2V (arXiv 2312.12490), DDIM.",
             ),
             Published(
                 name="t2v-turbo-vc2",
