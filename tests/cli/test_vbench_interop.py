@@ -457,6 +457,13 @@ def test_a_clip_of_one_frame_says_which_dimensions_need_two(capsys: Capture) -> 
     told = [line for line in capsys.readouterr().err.splitlines() if "without a value" in line]
     assert all(any(f"{name} (1)" in line for line in told) for name in need_two)
     assert command(["check", "clips", "--suite", "vbench:info.json"]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "have 1 frame" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "have 1 frames" in line]
     assert len(told) == 1
-    assert f"{', '.join(need_two)} need 2: a cat-0.mp4" in told[0]
+    two = ", ".join(name for name in need_two if name != "motion_smoothness")
+    assert f"{two} need 2 and motion_smoothness need 3: a cat-0.mp4" in told[0]
+    # Interpolation needs a frame between two others.
+    write_clip(Path("clips/a cat-0.mp4"), 1, frames=2)
+    assert command(["check", "clips", "--suite", "vbench:info.json"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "have 2 frames" in line]
+    assert len(told) == 1
+    assert "but motion_smoothness need 3: a cat-0.mp4" in told[0]

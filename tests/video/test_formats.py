@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from tests.video.builders import Frames, write
+from tests.video.builders import Frames, moving_square, write
+from turbo_eval.core.errors import InputError
 from turbo_eval.video import decode, encode, probe
 from turbo_eval.video.scaled import decode_scaled
 
@@ -147,3 +148,16 @@ def test_a_clip_of_one_frame_is_a_clip(tmp_path: Path) -> None:
     encode(colours(1), 8, tmp_path / "a.mp4")
     assert decode(tmp_path / "a.mp4").frames.shape == (1, 48, 64, 3)
     assert probe(tmp_path / "a.mp4").frames == 1
+
+
+def test_a_frame_that_the_decoder_made_up_is_refused(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 8, (16, 192, 256, 3), np.uint8)
+    write_as(tmp_path / "a.mp4", moving_square(16, 192, 256) // 2 + noise, "libx264", "yuv420p")
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    for place in random.integers(len(data) // 4, len(data) * 3 // 4, 200):
+        data[place] ^= 0xFF
+    (tmp_path / "a.mp4").write_bytes(data)
+    # All 16 frames come out, patched up from what was left of them.
+    with pytest.raises(InputError, match="is damaged"):
+        decode(tmp_path / "a.mp4")

@@ -158,6 +158,7 @@ def test_gif_and_transparent_png_decode_to_rgb(tmp_path: Path) -> None:
     clip = decode(tmp_path / "a.gif")
     assert clip.frames.shape == (4, 48, 64, 3)
     assert clip.fps == pytest.approx(8, rel=0.1)
+    assert probe(tmp_path / "a.gif").frames == 4
     image = np.full((1, 6, 6, 4), (10, 20, 30, 128), np.uint8)
     write(tmp_path / "a.png", image, codec="png", pixels="rgba", given="rgba")
     np.testing.assert_array_equal(decode(tmp_path / "a.png").frames, image[..., :3])
@@ -168,6 +169,7 @@ def test_other_containers_decode(tmp_path: Path, name: str) -> None:
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
     write(tmp_path / name, moving_square(6), codec=codec)
     assert decode(tmp_path / name).frames.shape == (6, 48, 64, 3)
+    assert probe(tmp_path / name).frames == 6
 
 
 def test_name_plays_no_part(tmp_path: Path) -> None:

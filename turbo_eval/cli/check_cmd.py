@@ -31,14 +31,15 @@ SuiteName = Annotated[
 MaybeRun = Annotated[
     Path | None, typer.Option("--run", help="Run folder.", envvar="TURBO_EVAL_RUN")
 ]
-COMPARING = (
-    "subject_consistency",
-    "background_consistency",
-    "temporal_flickering",
-    "motion_smoothness",
-    "dynamic_degree",
-)
-"""Dimensions that compare frames with each other; on one frame the official program fails."""
+COMPARING = {
+    "subject_consistency": 2,
+    "background_consistency": 2,
+    "temporal_flickering": 2,
+    "motion_smoothness": 3,
+    "dynamic_degree": 2,
+}
+"""Dimensions that compare frames with each other -> frames they need; the official program fails
+on fewer."""
 Shape = tuple[str, int, int, int]
 """Label of the model, frames, width, height."""
 
@@ -117,7 +118,7 @@ def _check_folder(folder: Path, name: str, asked: Mapping[str, Any], *, as_json:
     shapes = _shapes(there, problems)
     problems += _odd_shapes(label, there, shapes)
     asked_for = {name for prompt in prompts for name in prompt.dimensions}
-    notes = [*suite.notes, *match.notes(), *_long(there), *_single(shapes, asked_for)]
+    notes = [*suite.notes, *match.notes(), *_long(there), *_short(shapes, asked_for)]
     _tell({"folder": folder}, notes, Counter(shapes.values()), problems, as_json=as_json)
     if problems:
         kinds = Counter(problem["kind"] for problem in problems)
@@ -208,15 +209,17 @@ def _long(there: Sequence[tuple[str, str, Path]]) -> Iterator[str]:
         )
 
 
-def _single(shapes: Mapping[Path, Shape], asked: Collection[str]) -> Iterator[str]:
-    """Tell of clips of one frame, on which dimensions that compare frames say nothing."""
-    single = [path.name for path, (_, frames, _, _) in shapes.items() if frames == 1]
-    names = [name for name in COMPARING if name in asked]
-    if single and names:
-        yield (
-            f"{len(single)} videos have 1 frame, but {', '.join(names)} need 2: "
-            f"{', '.join(single[:5])}"
-        )
+def _short(shapes: Mapping[Path, Shape], asked: Collection[str]) -> Iterator[str]:
+    """Tell of clips of too few frames for dimensions that compare frames."""
+    for count in (1, 2):
+        short = [path.name for path, (_, frames, _, _) in shapes.items() if frames == count]
+        lacking: dict[int, list[str]] = {}
+        for name, needed in COMPARING.items():
+            if name in asked and needed > count:
+                lacking.setdefault(needed, []).append(name)
+        if short and lacking:
+            need = " and ".join(f"{', '.join(names)} need {n}" for n, names in lacking.items())
+            yield f"{len(short)} videos have {count} frames, but {need}: {', '.join(short[:5])}"
 
 
 def _problem(label: str, text: str, problem: str, kind: str = "") -> dict[str, str]:

@@ -16,7 +16,7 @@ from turbo_eval.core.errors import InputError
 MAX_CHARACTERS = 2000
 """Longest prompt accepted by default. The longest of VBench has 210 characters."""
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".gif", ".mov", ".webm"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".gif", ".mov", ".webm", ".mkv", ".avi", ".m4v"})
 """Endings of the files that count as videos where names stand for prompts."""
 
 _BOM = b"\xef\xbb\xbf"

@@ -31,7 +31,8 @@ class VideoInfo:
     Attributes:
         width: Pixels, as shown (after rotation).
         height: Pixels, as shown.
-        frames: Declared number of frames; None when the container does not tell.
+        frames: Number of frames, declared or by length and rate; None when the container tells
+            neither.
         fps: Frames a second; None when the container does not tell.
         seconds: Length; None when the container does not tell.
         codec: Name of the codec, e.g. "h264".
@@ -53,12 +54,12 @@ def probe(path: Path) -> VideoInfo:
     """
     path = Path(path)
     with _stream(path) as (container, stream):
+        frames = _declared(stream)
         first = next(_frames(path, container, stream), None)
         if first is None:
             raise _no_frames(path)
         height, width = _upright(first).shape[:2]
         fps = _fps(stream)
-        frames = _declared(stream)
         seconds = None
         if stream.duration is not None and stream.time_base is not None:
             seconds = float(stream.duration * stream.time_base)
@@ -66,6 +67,9 @@ def probe(path: Path) -> VideoInfo:
             seconds = container.duration / av.time_base
         elif fps is not None and frames is not None:
             seconds = frames / fps
+        if frames is None and seconds is not None and fps is not None:
+            # Matroska and WebM declare no number.
+            frames = round(seconds * fps)
         return VideoInfo(width, height, frames, fps, seconds, stream.codec_context.name)
 
 
@@ -165,7 +169,10 @@ def _stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
         with container:
             if not container.streams.video:
                 raise _no_video(path, "it has no picture track")
-            yield container, container.streams.video[0]
+            stream = container.streams.video[0]
+            # Threads within a frame, PyAV's default, hide from us which frames are patched up.
+            stream.thread_type = "AUTO"
+            yield container, stream
 
 
 @contextlib.contextmanager
@@ -217,7 +224,8 @@ def _upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
 def _declared(stream: av.VideoStream) -> int | None:
     """Frames that the container promises to show; frames outside an edit list do not count."""
     indexed = sum(not entry.is_discard for entry in stream.index_entries)
-    if stream.frames and indexed:
+    # Other containers index while they are read, so their index says nothing yet.
+    if stream.frames and indexed and "mp4" in stream.container.format.name:
         return min(indexed, stream.frames)
     return stream.frames or None
 
