@@ -141,6 +141,25 @@ def test_one_file_that_cannot_be_pulled_is_told_once(capsys: Capture) -> None:
     assert said.endswith("Fix: turbo-eval weights pull internvideo2 modelscope --weights-dir w\n")
 
 
+def test_a_wrong_file_that_lies_there_is_pulled_again_into_a_folder_of_any_name(
+    capsys: Capture,
+) -> None:
+    folder = Path("my weights")
+    folder.mkdir()
+    (folder / BY_ID["amt"].file).write_bytes(b"PK\x03\x04 half")
+    (folder / BY_ID["musiq"].file).write_bytes(b"other")
+    named = ["--weights-dir", "my weights", "--from", "https://example.org/a b"]
+    typed = "turbo-eval weights pull --from 'https://example.org/a b' --again {} --weights-dir "
+    assert run(["weights", "pull", "amt", *named]) == 5
+    said = capsys.readouterr().err
+    assert "downloaded only in part" in said
+    assert said.endswith(f"Fix: {typed.format('amt')}'my weights'\n")
+    assert run(["weights", "pull", "amt", "musiq", *named]) == 6
+    assert capsys.readouterr().err.endswith(f"Fix: {typed.format('amt musiq')}'my weights'\n")
+    assert run(["weights", "where", "dino", "--weights-dir", "my weights"]) == 4
+    assert capsys.readouterr().err.endswith("pull dino --weights-dir 'my weights'\n")
+
+
 def test_a_mistyped_file_is_suggested(capsys: Capture) -> None:
     assert run(["weights", "where", "rafft"]) == 2
     assert "did you mean raft" in capsys.readouterr().err

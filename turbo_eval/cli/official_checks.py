@@ -1,6 +1,7 @@
 """Which of the 16 dimensions can be scored with VBench's own networks, and what the rest lack."""
 
 from pathlib import Path
+from shlex import quote
 
 from turbo_eval.backbones.official.marks import random_mark
 from turbo_eval.backbones.official.ready import missing_files
@@ -21,7 +22,7 @@ def check_official(weights_dir: Path | None = None) -> list[Check]:
     """
     from turbo_eval.metrics.vbench import metric
 
-    where = f" --weights-dir {weights_dir}" if weights_dir else ""
+    where = f" --weights-dir {quote(str(weights_dir))}" if weights_dir else ""
     checks = []
     for dimension in DIMENSIONS:
         roles = metric(dimension).info.roles
@@ -73,7 +74,7 @@ def lacking_weights(session: Session) -> PrerequisiteError | None:
     if not waiting:
         return None
     lack = list(dict.fromkeys(name for names in waiting.values() for name in names))
-    where = f" --weights-dir {weights_dir}" if weights_dir else ""
+    where = f" --weights-dir {quote(str(weights_dir))}" if weights_dir else ""
     searched = ", ".join(map(str, folders(weights_dir)))
     fix = f"turbo-eval weights pull {' '.join(ids.values())}{where}"
     return PrerequisiteError(

@@ -3,22 +3,24 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
 from turbo_eval.backbones.official.files import ALL, FILES, VOCABULARY, WeightsFile, file_of
-from turbo_eval.backbones.official.marks import checksum, random_mark
-from turbo_eval.backbones.official.weights import folders, place, read_state
+from turbo_eval.backbones.official.marks import random_mark
+from turbo_eval.backbones.official.weights import folders, place
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.weights_files import Known, known, known_file
+from turbo_eval.cli.weights_verify import verified
 from turbo_eval.config import resolve
 from turbo_eval.core.errors import (
+    InputError,
     PartialFailure,
     PrerequisiteError,
     TurboError,
     UsageError,
-    one_line,
 )
 
 app = typer.Typer(
@@ -106,7 +108,7 @@ def verify_command(
     file in state `read` is whole, but its network needs another one, too.
     """
     folder = _folder(weights_dir)
-    rows = [_verified(entry, folder) for entry in _chosen(files)]
+    rows = [verified(entry, folder) for entry in _chosen(files)]
     if as_json:
         print_json(rows)
     else:
@@ -149,6 +151,7 @@ def pull_command(
     folder = _folder(weights_dir)
     done: list[dict[str, Any]] = []
     failed: list[tuple[WeightsFile, TurboError]] = []
+    wrong = mirrored = False
     for entry in _chosen(files):
         file = entry.file
         path = None if again else entry.locate(folder)
@@ -160,6 +163,11 @@ def pull_command(
                 file, path or place(file, folder), base=source, again=again, told=_Told(file.file)
             )
         except TurboError as error:
+            if path is not None and isinstance(error, InputError):
+                # What lies there is not the file; without --again it would be looked at again.
+                error.fix = _pull([file.id], weights_dir, _from(source), "--again")
+                wrong = True
+            mirrored |= path is None and isinstance(error, InputError)
             failed.append((file, error))
             continue
         done.append(
@@ -187,7 +195,13 @@ def pull_command(
         raise PartialFailure(
             f"{len(failed)} of {len(failed) + len(done)} files were not pulled",
             why=first.what,
-            fix=_pull([file.id for file, _ in failed], weights_dir, source and f"--from {source}"),
+            fix=_pull(
+                [file.id for file, _ in failed],
+                weights_dir,
+                # A mirror that gives other files will give them again.
+                "" if mirrored else _from(source),
+                "--again" if wrong else "",
+            ),
         )
 
 
@@ -258,42 +272,6 @@ def _facts(entry: Known, folder: Path | None) -> dict[str, Any]:
     }
 
 
-def _verified(entry: Known, folder: Path | None) -> dict[str, Any]:
-    from turbo_eval.backbones.official import PARTS
-    from turbo_eval.backbones.official.pull import check_published
-    from turbo_eval.backbones.official.ready import check_role, check_vocabulary, missing_files
-
-    file = entry.file
-    row: dict[str, Any] = {"file": file.file, "id": file.id, "path": None, "sha256": None}
-    path = entry.locate(folder)
-    if path is None:
-        return row | {"state": "missing", "proof": f"turbo-eval weights pull {file.id}"}
-    row["path"] = path
-    mark = random_mark(path)
-    try:
-        if file is VOCABULARY:
-            check_vocabulary(path)
-        if mark or path.name in file.also:
-            row["sha256"], proof = checksum(path), f"random, seed {mark.seed}" if mark else "port"
-        else:
-            row["sha256"], proof = check_published(path, file)
-        for role in file.roles:
-            if file is VOCABULARY or role not in PARTS:
-                continue
-            if waits := missing_files(role, folder):
-                # Alone it cannot become its network, but it can be no web page either.
-                read_state(path, wrapper=file.wrapper, prefix=file.prefix)
-                proof += f"; read, but not loaded, {waits[0].file} is missing"
-                continue
-            check_role(role, folder)
-            proof += "; loads strictly"
-    except TurboError as error:
-        # What to type is said once, at the end.
-        return row | {"state": "wrong", "proof": one_line(f"{error.what}: {error.why}")}
-    state = "random" if mark else "read" if "not loaded" in proof else "ok"
-    return row | {"state": state, "proof": proof}
-
-
 class _Told:
     """Progress of one download: a line on stderr for every tenth of it."""
 
@@ -312,7 +290,11 @@ class _Told:
 def _pull(ids: Sequence[str], weights_dir: Path | None, *more: str) -> str:
     """The command that gets files into the folder that was typed."""
     words = ["turbo-eval weights pull", *filter(None, more), *ids]
-    return " ".join([*words, *(["--weights-dir", str(weights_dir)] if weights_dir else [])])
+    return " ".join([*words, *(["--weights-dir", quote(str(weights_dir))] if weights_dir else [])])
+
+
+def _from(source: str) -> str:
+    return f"--from {quote(source)}" if source else ""
 
 
 def _say(line: str) -> None:

@@ -162,6 +162,34 @@ def test_an_archive_without_public_checksum_is_checked_by_its_own(
         pull(file, tmp_path / "b", base=site.base)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04" + DATA, "downloaded only in part"),
+        (b"\n<!doctype html><p>Sign in", "a web page"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_plainly_no_file_of_weights_is_refused_without_a_checksum(
+    site: Site, tmp_path: Path, content: bytes, said: str
+) -> None:
+    file = replace(official(), sha256="")
+    # As the official program's wget leaves it: under its final name.
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        pull(file, tmp_path / "a", base=site.base)
+    site.data = content
+    with pytest.raises(InputError, match=said):
+        pull(file, tmp_path / "b", base=site.base)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_proof_says_what_was_compared(site: Site, tmp_path: Path) -> None:
+    file = replace(official(), sha256="")
+    assert pull(file, tmp_path / "a", base=site.base).proof.startswith("its length; ")
+    assert pull(file, tmp_path / "a", base=site.base).proof.startswith("nothing to compare with")
+
+
 def test_a_file_inside_an_archive_is_taken_out(site: Site, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -32,6 +32,7 @@ from turbo_eval.core.store import atomic_path, write_json_atomic
 CHUNK: Final = 1 << 20
 SECONDS: Final = 60.0
 """How long a silent connection is waited for."""
+UNPROVEN: Final = "nothing to compare with: no checksum is public"
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 Told = Callable[[int, int | None], None]
@@ -103,10 +104,18 @@ def pull(
             _unpack(whole, inside, part)
             whole.unlink()
         sha256, proof = check_published(part, file)
-    except InputError:
+    except InputError as error:
         part.unlink(missing_ok=True)
-        raise
+        raise InputError(
+            f"what came from {address} is not the published {file.file}",
+            why=error.why or error.what,
+            fix="name another mirror, or leave out --from"
+            if base
+            else f"type the same command again, or get it from {file.page}",
+        ) from error
     part.replace(path)
+    # The server has named at least the length.
+    proof = f"its length; {proof}" if proof == UNPROVEN else proof
     return Answer(path, "pulled", sha256, proof)
 
 
@@ -120,17 +129,27 @@ def check_published(path: Path, file: WeightsFile) -> tuple[str, str]:
         InputError: It is another file, or damaged.
     """
     found = file_sha256(path)
+    again = f"turbo-eval weights pull {file.id} --again"
     if file.sha256:
         if not found.startswith(file.sha256):
             raise InputError(
                 f"{path} is not the published {file.file}",
                 why=f"sha256 {found[:16]}... instead of {file.sha256[:16]}...",
-                fix=f"turbo-eval weights pull {file.id} --again",
+                fix=again,
             )
         digits = len(file.sha256)
         return found, "published sha256" if digits == 64 else f"published sha256, {digits} digits"
+    with path.open("rb") as opened:
+        head = opened.read(64).lstrip()
+    if not head or head.startswith(b"<"):
+        what = "it is a web page" if head else "it is empty"
+        raise InputError(f"{path} is no file of weights", why=what, fix=again)
     if not zipfile.is_zipfile(path):
-        return found, "length only: no checksum is public"
+        if head.startswith(b"PK"):
+            # What wget leaves behind when a connection breaks looks like this.
+            why = "it was downloaded only in part: the end of the archive is missing"
+            raise InputError(f"{path} is damaged", why=why, fix=again)
+        return found, UNPROVEN
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
@@ -140,7 +159,7 @@ def check_published(path: Path, file: WeightsFile) -> tuple[str, str]:
         raise InputError(
             f"{path} is damaged",
             why=f"the archive's own checksums disagree ({broken})",
-            fix=f"turbo-eval weights pull {file.id} --again",
+            fix=again,
         )
     return found, "the archive's own checksums: none is public"
 
@@ -185,7 +204,8 @@ def _download(address: str, part: Path, retries: int, told: Told | None) -> None
             raise PrerequisiteError(
                 f"cannot pull {address}",
                 why=reason,
-                fix="type the same command again; it goes on where it stopped",
+                fix="type the same command again, it goes on where it stopped; a machine without "
+                "network is given a folder that another one has pulled",
             )
         time.sleep(min(2.0 ** (retries - left) / 4, 10.0))
 

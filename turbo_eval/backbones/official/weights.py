@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from turbo_eval.backbones.official.files import FILES, VOCABULARY, WeightsFile
@@ -97,7 +98,7 @@ def place(file: WeightsFile, weights_dir: Path | None = None) -> Path:
 
 
 def _pull(file: WeightsFile, weights_dir: Path | None) -> str:
-    where = f" --weights-dir {weights_dir}" if weights_dir else ""
+    where = f" --weights-dir {quote(str(weights_dir))}" if weights_dir else ""
     return f"turbo-eval weights pull {file.id}{where}"
 
 
@@ -339,7 +340,9 @@ def _refused(path: Path, why: str, *, half: bool = False) -> PrerequisiteError:
     entry = next((e for e in FILES if e.file == path.name), None)
     fix = "download it again"
     if entry and entry.url:
-        fix += f": turbo-eval weights pull {entry.id} --weights-dir {path.parent} --again"
+        fix += (
+            f": turbo-eval weights pull {entry.id} --weights-dir {quote(str(path.parent))} --again"
+        )
     what = "is damaged or was downloaded only in part" if half else "cannot be used"
     return PrerequisiteError(f"the weights {path} {what}", why=why, fix=fix)
 
