@@ -18,7 +18,7 @@ help:
 	@echo "make demo    compare the shipped models on a small suite; prints the page's path last"
 	@echo "make test    make check, then all tests"
 	@echo "make check   lint, types, import order, spelling, generated pages"
-	@echo "make parity  compare every official network with VBench's recorded outputs (an hour)"
+	@echo "make parity  compare every official network with VBench's recorded outputs (half an hour)"
 	@echo "make compiled  a whole student through torch.compile, against the eager one (minutes)"
 	@echo "make families  draw with tiny random pipelines of every family that has one (minutes)"
 	@echo "make docs    write the generated pages in docs/"
