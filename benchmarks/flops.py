@@ -54,36 +54,46 @@ def meta(*shape: int, grad: bool = False) -> Tensor:
     return torch.zeros(shape, device="meta", requires_grad=grad)
 
 
+def published_vae() -> AutoencoderKL:
+    """The autoencoder of both teachers."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+    )
+
+
+def published_text() -> CLIPTextModel:
+    """The text encoder of both teachers."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16
+        )
+    )
+
+
+def published_unet(teacher: str, **options: Any) -> Any:
+    """The UNet of a teacher."""
+    if teacher == "videocrafter2":
+        return VideoCrafterUNet(**options)
+    return UNet3DConditionModel(attention_head_dim=64, **options)
+
+
 class Networks:
     """The networks of one teacher at their published sizes, without storage."""
 
     def __init__(self, teacher: str, rank: int) -> None:
         self.latents = LATENTS[teacher]
-        kinds: dict[str, Any] = {"videocrafter2": VideoCrafterUNet}
-        student = {"time_cond_proj_dim": GUIDANCE_WIDTH}
         logging.disable(logging.WARNING)
         with torch.device("meta"):
-            build = kinds.get(teacher, UNet3DConditionModel)
-            options = {} if teacher in kinds else {"attention_head_dim": 64}
-            self.teacher = build(**options).requires_grad_(False)
-            self.merged = build(**options, **student).requires_grad_(False)
+            self.teacher = published_unet(teacher).requires_grad_(False)
+            self.merged = published_unet(teacher, time_cond_proj_dim=GUIDANCE_WIDTH)
+            self.merged.requires_grad_(False)
             self.adapted = add_lora(copy.deepcopy(self.merged), rank)
             self.recomputed = copy.deepcopy(self.adapted)
-            widths = (128, 256, 512, 512)
-            self.vae = AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                block_out_channels=widths,
-                layers_per_block=2,
-            ).requires_grad_(False)
-            self.text = CLIPTextModel(
-                CLIPTextConfig(
-                    hidden_size=1024,
-                    intermediate_size=4096,
-                    num_hidden_layers=23,
-                    num_attention_heads=16,
-                )
-            )
+            self.vae = published_vae().requires_grad_(False)
+            self.text = published_text()
             tower = open_clip.create_model("ViT-H-14", pretrained=None, device="meta").visual
             self.image: nn.Module = tower.requires_grad_(False)
             self.video = InternVideo2().requires_grad_(False)
