@@ -324,6 +324,47 @@ def test_missing_weights_are_all_named_before_a_video_is_looked_at(
     assert command(["generate", *args[1:4], "--run", "r3", *official]) == 0
 
 
+def test_half_a_download_is_told_before_a_video_is_looked_at(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from turbo_eval.backbones.official.files import BY_ID
+    from turbo_eval.cli.official_checks import check_official
+
+    monkeypatch.setenv("VBENCH_CACHE_DIR", "no-cache")
+    monkeypatch.setenv("TURBO_EVAL_HOME", "home")
+    folder = Path("my weights")
+    folder.mkdir()
+    (folder / BY_ID["amt"].file).write_bytes(b"PK\x03\x04 the rest never came")
+    (folder / BY_ID["raft"].file).write_bytes(b"<html>sign in</html>")
+    Path("info.json").write_text(
+        json.dumps(
+            [
+                {"prompt_en": "a cat", "dimension": ["motion_smoothness", "temporal_flickering"]},
+                {"prompt_en": "a dog", "dimension": ["dynamic_degree", "imaging_quality"]},
+            ]
+        ),
+        encoding="utf-8",
+    )
+    write_folder(Path("clips"), {"a cat": (0,), "a dog": (0,)})
+    assert go("--judges", "official", "--weights-dir", "my weights") == 4
+    err = capsys.readouterr().err
+    assert "3 of 4 dimensions lack weights" in err
+    assert "amt-s.pth, it is cut off: the end of the archive is missing (motion_smoothness)" in err
+    assert "a web page saved under this name?) (dynamic_degree)" in err
+    wanted = "turbo-eval weights pull --again amt musiq raft --weights-dir 'my weights'"
+    assert f"Fix: {wanted}; or go without: --dimensions temporal_flickering" in err
+    assert RunFolder("r").videos.read() == []
+    checks = {check.name.removeprefix("official "): check for check in check_official(folder)}
+    smooth = checks["motion_smoothness"]
+    assert (smooth.state, smooth.detail) == (
+        "warn", "amt-s.pth: it is cut off: the end of the archive is missing",
+    )  # fmt: skip
+    assert smooth.fix == "turbo-eval weights pull --again amt --weights-dir 'my weights'"
+    assert command(["weights", "list", "--weights-dir", "my weights", "--json"]) == 0
+    states = {row["id"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert [states[name] for name in ("amt", "raft", "musiq")] == ["damaged", "damaged", "missing"]
+
+
 def test_a_plan_counts_what_a_folder_lacks_as_missing(capsys: Capture) -> None:
     write_folder(Path("clips"), {"a red cube": (0, 1)})
     plan = ["plan", "vbench:info.json", "--model", "folder:clips", "--seeds", "2", "--json"]

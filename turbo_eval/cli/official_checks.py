@@ -4,7 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from turbo_eval.backbones.official.marks import random_mark
-from turbo_eval.backbones.official.ready import missing_files
+from turbo_eval.backbones.official.ready import damaged_files, missing_files
 from turbo_eval.backbones.official.weights import folders, locate
 from turbo_eval.cli.checks import Check
 from turbo_eval.cli.session import Session
@@ -29,8 +29,14 @@ def check_official(weights_dir: Path | None = None) -> list[Check]:
         missing = list(
             dict.fromkeys(file for role in roles for file in missing_files(role, weights_dir))
         )
+        damaged = {f: why for role in roles for f, why in damaged_files(role, weights_dir).items()}
         name = f"official {dimension}"
-        if missing:
+        if damaged:
+            ids = " ".join(dict.fromkeys(file.id for file in (*damaged, *missing)))
+            found = "; ".join(f"{file.file}: {why}" for file, why in damaged.items())
+            fix = f"turbo-eval weights pull --again {ids}{where}"
+            checks.append(Check(name, "warn", found, fix))
+        elif missing:
             fix = f"turbo-eval weights pull {' '.join(file.id for file in missing)}{where}"
             lacks = f"missing {', '.join(file.file for file in missing)}"
             checks.append(Check(name, "warn", lacks, fix))
@@ -59,24 +65,30 @@ def lacking_weights(session: Session) -> PrerequisiteError | None:
     waiting: dict[str, list[str]] = {}
     ready: list[str] = []
     ids: dict[str, str] = {}
+    again = False
     for name in DIMENSIONS:
         # A reward's part is none of these; rewards look for their own files.
         infos = [info for info in metrics.values() if info.dimension == name]
         if not infos:
             continue
         roles = dict.fromkeys(role for info in infos for role in info.roles)
-        files = [file for role in roles for file in missing_files(role, weights_dir)]
-        if not files:
+        lacking = {file: file.file for role in roles for file in missing_files(role, weights_dir)}
+        for role in roles:
+            for file, why in damaged_files(role, weights_dir).items():
+                lacking[file] = f"{file.file}, {why}"
+                again = True
+        if not lacking:
             ready.append(name)
-        for file in dict.fromkeys(files):
-            waiting.setdefault(file.file, []).append(name)
+        for file, told in lacking.items():
+            waiting.setdefault(told, []).append(name)
             ids[file.file] = file.id
     if not waiting:
         return None
     lack = list(dict.fromkeys(name for names in waiting.values() for name in names))
     where = f" --weights-dir {quote(str(weights_dir))}" if weights_dir else ""
     searched = ", ".join(map(str, folders(weights_dir)))
-    fix = f"turbo-eval weights pull {' '.join(ids.values())}{where}"
+    words = ["turbo-eval weights pull", *(["--again"] if again else []), *ids.values()]
+    fix = " ".join(words) + where
     return PrerequisiteError(
         f"{len(lack)} of {len(lack) + len(ready)} dimensions lack weights of VBench's networks",
         why="; ".join(f"{file} ({', '.join(names)})" for file, names in waiting.items())

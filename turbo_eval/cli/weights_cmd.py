@@ -10,7 +10,7 @@ import typer
 
 from turbo_eval.backbones.official.files import ALL, FILES, VOCABULARY, WeightsFile, file_of
 from turbo_eval.backbones.official.marks import random_mark
-from turbo_eval.backbones.official.weights import folders, place
+from turbo_eval.backbones.official.weights import fault, folders, place
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.weights_files import Known, known, known_file
 from turbo_eval.cli.weights_verify import verified
@@ -256,6 +256,10 @@ def _chosen(names: Sequence[str] | None) -> list[Known]:
 def _facts(entry: Known, folder: Path | None) -> dict[str, Any]:
     file, path = entry.file, entry.locate(folder)
     mark = random_mark(path) if path else None
+    checkpoint = entry.group == "judges" and file is not VOCABULARY
+    state = "missing" if path is None else "random" if mark else "there"
+    if path is not None and checkpoint and fault(path):
+        state = "damaged"
     return {
         "group": entry.group,
         "file": file.file,
@@ -266,7 +270,7 @@ def _facts(entry: Known, folder: Path | None) -> dict[str, Any]:
         "page": file.page,
         "url": file.url,
         "sha256": file.sha256 or None,
-        "state": "missing" if path is None else "random" if mark else "there",
+        "state": state,
         "seed": mark.seed if mark else None,
         "path": path,
     }

@@ -276,6 +276,20 @@ def test_weights_of_another_network_name_three_keys() -> None:
     assert "1 of another shape (0.weight)" in text
 
 
+def test_a_judge_names_the_file_that_is_of_another_network(tmp_path: Path) -> None:
+    from turbo_eval.backbones.official import load_part
+
+    folder = tmp_path / "my weights"
+    folder.mkdir()
+    torch.save({"cls_token": torch.ones(1)}, folder / RAFT.file)
+    with pytest.raises(PrerequisiteError) as raised:
+        load_part("flow", weights_dir=folder).load()
+    # A pull into VBench's cache would change nothing: this folder is looked into first.
+    assert str(raised.value).startswith(f"the weights {folder / RAFT.file} belong to another")
+    assert "1 unknown (cls_token)" in raised.value.why
+    assert raised.value.fix.endswith(f"pull raft --weights-dir '{folder}' --again")
+
+
 def test_strict_loading_fills_a_module_without_memory_in_its_own_type() -> None:
     with torch.device("meta"):
         module = nn.Linear(2, 3)

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Any, Final
 
 from turbo_eval.backbones.judges import BACKBONES, FLOAT32, Judges
 from turbo_eval.backbones.official.files import WeightsFile, files_of_role
 from turbo_eval.backbones.official.marks import checksum, random_mark
-from turbo_eval.backbones.official.weights import locate
+from turbo_eval.backbones.official.weights import ForeignWeights, locate
 from turbo_eval.backbones.protocol import Backbone, BackboneInfo, Features
-from turbo_eval.core.errors import unknown
+from turbo_eval.core.errors import PrerequisiteError, unknown
 from turbo_eval.core.hashing import blake
 from turbo_eval.core.records import Prompt
 from turbo_eval.video.clip import Clip
@@ -139,7 +140,23 @@ class OfficialPart:
             self._judge = make(
                 device=self.device, weights_dir=self.weights_dir, dtype=self.dtype, **more
             )
-        self._judge.network()
+        try:
+            self._judge.network()
+        except ForeignWeights as error:
+            raise self._placed(error) from error
+
+    def _placed(self, error: ForeignWeights) -> PrerequisiteError:
+        """The same error with the file's place: a pull into another folder would not help."""
+        for file, path in self.paths.items():
+            if path is not None and error.file is file:
+                where = quote(str(path.parent))
+                fix = f"turbo-eval weights pull {file.id} --weights-dir {where} --again"
+                return PrerequisiteError(
+                    f"the weights {path} belong to another network",
+                    why=error.why,
+                    fix=f"get the official file: {fix}" if file.url else error.fix,
+                )
+        return error
 
     def unload(self) -> None:
         """Give up the network; the next clip reads it again."""

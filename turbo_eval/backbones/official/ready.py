@@ -5,8 +5,8 @@ from pathlib import Path
 
 from turbo_eval.backbones.official import PARTS
 from turbo_eval.backbones.official.files import ALL, VOCABULARY, WeightsFile
-from turbo_eval.backbones.official.weights import locate
-from turbo_eval.core.errors import InputError
+from turbo_eval.backbones.official.weights import fault, locate
+from turbo_eval.core.errors import InputError, PrerequisiteError
 
 _WORDS = 30522
 
@@ -14,6 +14,32 @@ _WORDS = 30522
 def missing_files(role: str, weights_dir: Path | None = None) -> list[WeightsFile]:
     """The files of a role that are nowhere."""
     return [file for file in ALL if role in file.roles and locate(file, weights_dir) is None]
+
+
+def damaged_files(role: str, weights_dir: Path | None = None) -> dict[WeightsFile, str]:
+    """The files of a role that are there and plainly cannot be used, such as half a download.
+
+    Args:
+        role: One of `turbo_eval.backbones.official.PARTS`, or `pixels`.
+        weights_dir: The folder of weights that the user named, if any.
+
+    Returns:
+        File -> why. Both ends of each are looked at, which takes no time; that nothing is found
+        does not say that the file will load.
+    """
+    found: dict[WeightsFile, str] = {}
+    for file in ALL:
+        path = locate(file, weights_dir) if role in file.roles else None
+        if path is None:
+            continue
+        try:
+            if file is VOCABULARY:
+                check_vocabulary(path)
+            elif why := fault(path):
+                found[file] = why
+        except (InputError, PrerequisiteError) as error:
+            found[file] = error.why or error.what
+    return found
 
 
 def check_role(role: str, weights_dir: Path | None = None) -> None:

@@ -9,23 +9,41 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from turbo_eval.backbones.official.files import FILES, VOCABULARY, WeightsFile
+from turbo_eval.backbones.official.strict import ForeignWeights, check_strict, load_strict
 from turbo_eval.core.errors import PrerequisiteError, TurboError
 from turbo_eval.core.store import atomic_path
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+__all__ = [
+    "CONVERTED",
+    "VARIABLE",
+    "ForeignWeights",
+    "check_strict",
+    "fault",
+    "find",
+    "find_vocabulary",
+    "folders",
+    "load_strict",
+    "locate",
+    "place",
+    "read_state",
+]
 
 VARIABLE: Final = "TURBO_EVAL_WEIGHTS_DIR"
 CONVERTED: Final = ".safetensors"
 """What the name of a converted copy adds to the name of its file."""
 _NAMED = 3
+_CUT: Final = "it is cut off: the end of the archive is missing"
+_STRANGE: Final = "it is no checkpoint (a web page saved under this name?)"
 _CODE: Final = re.compile(r"GLOBAL (\S+)")
 """How torch names what a pickle wants to call."""
 
@@ -152,12 +170,9 @@ def _read(path: Path, mapped: bool) -> tuple[Mapping[Any, Any], bool]:
 
     from turbo_eval.backbones.official.archive import inert_tensors
 
-    head = _head(path)
-    archive = head.startswith(b"PK")
-    if archive and not zipfile.is_zipfile(path):
-        raise _refused(path, "it is cut off: the end of the archive is missing", half=True)
-    if not archive and not head.startswith((b"\x80", b"\x93")):
-        raise _refused(path, "it is no checkpoint (a web page saved under this name?)")
+    if why := fault(path):
+        raise _refused(path, why, half=why != _STRANGE)
+    archive = zipfile.is_zipfile(path)
     try:
         try:
             if archive and _is_torchscript(path):
@@ -193,15 +208,24 @@ def _more_than_tensors(said: str) -> str:
     return f"{what}, which no checkpoint needs; nothing of it was run"
 
 
-def _head(path: Path) -> bytes:
+def fault(path: Path) -> str:
+    """What a look at both ends of a checkpoint shows to be wrong; empty when nothing is.
+
+    It costs nothing, so it can be asked before a run starts; only `read_state` knows the rest.
+
+    Raises:
+        PrerequisiteError: The file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(8)
+        if not head:
+            return "it is empty"
+        if head.startswith(b"PK"):
+            return "" if zipfile.is_zipfile(path) else _CUT
     except OSError as error:
         raise _unreadable(path, error) from error
-    if not head:
-        raise _refused(path, "it is empty", half=True)
-    return head
+    return "" if head.startswith((b"\x80", b"\x93")) else _STRANGE
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -272,68 +296,6 @@ def _copies(path: Path) -> list[Path]:
 def _identity(path: Path) -> str:
     status = path.stat()
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
-
-
-def load_strict(
-    module: "nn.Module", state: Mapping[str, "Tensor"], file: WeightsFile | str
-) -> "nn.Module":
-    """Give a module its weights; every name and shape must fit.
-
-    The module takes the tensors themselves, so mapped files are not copied; floating-point ones
-    are changed to the module's type first. A module on the `meta` device becomes a real one.
-
-    Args:
-        module: The network.
-        state: Its state dict.
-        file: Whose weights they are, for messages.
-
-    Returns:
-        The module.
-
-    Raises:
-        PrerequisiteError: They belong to another network; the first three names that differ are
-            given.
-    """
-    wanted = module.state_dict()
-    check_strict(wanted, state, file)
-    fitting = {
-        key: tensor.to(wanted[key].dtype) if tensor.is_floating_point() else tensor
-        for key, tensor in state.items()
-    }
-    module.load_state_dict(fitting, strict=True, assign=True)
-    return module.requires_grad_(False).eval()
-
-
-def check_strict(
-    wanted: Mapping[str, "Tensor"], state: Mapping[str, "Tensor"], file: WeightsFile | str
-) -> None:
-    """Compare the names and shapes of a state with those of a network.
-
-    Raises:
-        PrerequisiteError: They differ; the first three names that do are given.
-    """
-    name = file if isinstance(file, str) else file.file
-    again = "list" if isinstance(file, str) or not file.url else f"pull {file.id} --again"
-    missing = [key for key in wanted if key not in state]
-    strange = [key for key in state if key not in wanted]
-    shaped = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
-    if missing or strange or shaped:
-        raise PrerequisiteError(
-            f"the weights {name} belong to another network",
-            why="; ".join(
-                f"{len(keys)} {what} ({_first(keys)})"
-                for what, keys in (
-                    ("missing", missing), ("unknown", strange), ("of another shape", shaped),
-                )
-                if keys
-            ),
-            fix=f"get the official file: turbo-eval weights {again}",
-        )  # fmt: skip
-
-
-def _first(keys: Iterable[str]) -> str:
-    named = list(keys)
-    return ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
 
 
 def _refused(path: Path, why: str, *, half: bool = False) -> PrerequisiteError:
