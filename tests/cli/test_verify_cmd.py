@@ -15,6 +15,8 @@ Capture = pytest.CaptureFixture[str]
 PROGRAM = """#!{python}
 import argparse, json, os, sys
 import numpy as np
+if sys.argv[1] == "-c":
+    sys.exit("{fault}" == "absent")
 parser = argparse.ArgumentParser()
 parser.add_argument("driver")
 for name in ("dimension", "videos", "info", "cache", "out", "vocabulary", "device"):
@@ -86,7 +88,10 @@ def test_other_numbers_are_exit_code_7(capsys: Capture) -> None:
 def test_an_environment_without_the_package_is_told(capsys: Capture) -> None:
     assert verify(interpreter(fault="crash")) == 6
     assert "No module named 'vbench'" in capsys.readouterr().err.splitlines()[-1]
-    assert verify("no-such-python") == 4
+    # Before anything is scored here.
+    for python in ("no-such-python", interpreter(fault="absent")):
+        assert verify(python) == 4
+        assert "features" not in capsys.readouterr().err
     assert verify(interpreter(), "--videos", "x") == 2
 
 

@@ -11,7 +11,7 @@ from turbo_eval.cli.say import finish, say
 from turbo_eval.cli.session import Session, start
 from turbo_eval.cli.show import print_json, print_table
 from turbo_eval.cli.stages import do_stages, export_run
-from turbo_eval.core.errors import PartialFailure, ThresholdError, UsageError
+from turbo_eval.core.errors import PartialFailure, PrerequisiteError, ThresholdError, UsageError
 
 app = typer.Typer(
     add_completion=False,
@@ -61,6 +61,7 @@ def vbench(
             "only one of --videos and --info", fix="name both, or neither to use drawn clips"
         )
     limit = verify.TOLERANCE if tolerance is None else tolerance
+    _check_python(python)
     with tempfile.TemporaryDirectory(prefix="turbo-eval-verify-") as temporary:
         folder = (work or Path(temporary)).resolve()
         if info is None or videos is None:
@@ -108,6 +109,19 @@ def vbench(
             fix="repair the official environment, or choose --dimensions",
         )
     finish(outcomes, session.config.fail_threshold)
+
+
+def _check_python(python: Path) -> None:
+    """Ask the interpreter for the package first: our own scores may take hours."""
+    from turbo_eval.launch.command import run_command
+
+    ask = "import importlib.util as u; raise SystemExit(u.find_spec('vbench') is None)"
+    if run_command([str(python), "-c", ask]):
+        raise PrerequisiteError(
+            f"{python} has no package vbench",
+            why="it does not find it, or is no Python",
+            fix="name the interpreter of the environment in which the official program runs",
+        )
 
 
 def _dimensions(session: Session) -> list[str]:
