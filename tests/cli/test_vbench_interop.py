@@ -101,6 +101,8 @@ def test_export_has_the_official_form(capsys: Capture) -> None:
     files = [Path(video["video_path"]).name for video in videos]
     assert files == [f"a still frame-{i}.mp4" for i in range(5)]
     assert all(Path(video["video_path"]).is_file() for video in videos)
+    # Five frames at 8 a second: what submit has to know of length.
+    assert json.loads(Path("OUT/turbo-eval.json").read_text("utf-8"))["longest_seconds"] == 0.625
     (entry,) = json.loads(Path("OUT/scene_full_info.json").read_text("utf-8"))
     assert [Path(path).name for path in entry.pop("video_list")] == ["an alley-1.mp4"]
     assert entry == INFO[1]

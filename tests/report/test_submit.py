@@ -69,6 +69,15 @@ def test_color_may_leave_out_videos(tmp_path: Path) -> None:
         ({"facts": GOOD | {"judges": "official-random"}}, "judges official-random"),
         ({"facts": GOOD | {"compat": "fixed"}}, "--compat fixed"),
         ({"facts": GOOD | {"standard": False}}, "not VBench's own list"),
+        ({"facts": GOOD | {"longest_seconds": 5.0}}, "up to 5 s: from 5 s on VBench-Long"),
+        (
+            {"facts": GOOD | {"dimensions": {n: {"videos": 5 * PROMPTS[n]} for n in ["scene"]}}},
+            "subject_consistency.*: not of the run that turbo-eval.json tells of",
+        ),
+        (
+            {"facts": GOOD | {"dimensions": {n: {"videos": 5} for n in PROMPTS}}},
+            "overall_consistency: not of the run that turbo-eval.json tells of",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path: Path, given: dict[str, Any], word: str) -> None:
@@ -90,11 +99,6 @@ def test_videos_that_count_twice(tmp_path: Path) -> None:
     value, videos = results["scene"]
     found = list(problems({**results, "scene": (value, [videos[0], *videos[:-1]])}, {}))
     assert found == ["scene counts 1 videos twice"]
-
-
-def test_long_videos_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="VBench-Long"):
-        submit(write(tmp_path / "r"), tmp_path / "a.zip", long=["m: 3 videos ... VBench-Long"])
 
 
 def test_one_dimension_in_two_files(tmp_path: Path) -> None:

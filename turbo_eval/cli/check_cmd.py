@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from turbo_eval.cli import options as o
-from turbo_eval.cli.protocol import LONG, with_protocol
+from turbo_eval.cli.protocol import with_protocol
 from turbo_eval.cli.say import say
 from turbo_eval.cli.session import Session, reopen
 from turbo_eval.cli.show import print_json, print_table
@@ -16,7 +16,7 @@ from turbo_eval.config import ModelConfig, RunConfig
 from turbo_eval.core.errors import InputError, UsageError
 from turbo_eval.core.records import Prompt
 from turbo_eval.generate import Source
-from turbo_eval.generate.plan import lacking, videos_of
+from turbo_eval.generate.plan import LONG, lacking, videos_of
 from turbo_eval.models.folder import PREFIX, FolderVideos, Match
 from turbo_eval.prompts import Suite, load
 from turbo_eval.prompts.dimensions import dimension
@@ -122,10 +122,13 @@ def _check_folder(folder: Path, name: str, asked: Mapping[str, Any], *, as_json:
     _tell({"folder": folder}, notes, Counter(shapes.values()), problems, as_json=as_json)
     if problems:
         kinds = Counter(problem["kind"] for problem in problems)
+        only_twice = kinds.keys() == {"duplicate"}
         raise InputError(
             f"folder {folder} is not ready for suite {suite.name}",
             why=", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
-            fix="make or replace the files named above, or score what is there with --allow-fewer",
+            fix="remove the files that repeat others; a run takes the others"
+            if only_twice
+            else "make or replace the files named above, or score what is there with --allow-fewer",
         )
 
 

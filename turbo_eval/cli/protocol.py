@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from turbo_eval.config import RunConfig
 from turbo_eval.core.records import VideoRow
 from turbo_eval.generate import Source
+from turbo_eval.generate.plan import LONG
 from turbo_eval.models.folder import FolderVideos
 from turbo_eval.prompts import Suite
 
@@ -12,8 +13,6 @@ PER_PROMPT = 5
 """Videos that VBench scores of each prompt: `{prompt}-0.mp4` to `{prompt}-4.mp4`."""
 MANY = 10_000
 """Videos of one prompt of the user's own that are taken when no number is named."""
-LONG = 5.0
-"""Seconds from which on VBench-Long is meant (its README); VBench's own scores are for less."""
 
 
 def with_protocol(

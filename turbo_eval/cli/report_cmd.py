@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from turbo_eval.cli import options as o
-from turbo_eval.cli.protocol import long_notes
 from turbo_eval.cli.say import say
 from turbo_eval.cli.session import reopen
 from turbo_eval.cli.show import print_json, print_table
@@ -101,14 +100,12 @@ def submit(
                 f"{'no model named' if model is None else f'unknown model {model!r}'}",
                 fix=f"--model with one of {', '.join(labels)}",
             )
-        videos = [video for video in session.videos() if video.model == model]
         with tempfile.TemporaryDirectory() as folder:
             export_run(session, Path(folder), quiet=True)
             where = Path(folder) if len(labels) == 1 else Path(folder) / model
             done = pack(
                 where,
                 out or Path(f"{model}-vbench.zip"),
-                long=list(long_notes(videos, "vbench")),
                 name=f"run {run_folder}" + (f", model {model}" if len(labels) > 1 else ""),
             )
     for line in done.warnings:

@@ -21,6 +21,8 @@ FILE_SAMPLER = "file"
 FLICKER = "temporal_flickering"
 CANDIDATES = 25
 """Videos of a prompt among which VBench's static filter chooses."""
+LONG = 5.0
+"""Seconds from which on VBench-Long is meant (its README); VBench's own scores are for less."""
 NO_FILE = "the folder holds no such file"
 
 

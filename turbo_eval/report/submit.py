@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from turbo_eval.core.errors import InputError
 from turbo_eval.core.store import atomic_path
+from turbo_eval.generate.plan import LONG
 from turbo_eval.metrics.normalise import DIMENSIONS, Totals, totals
 from turbo_eval.report.vbench_export import FACTS, INFO, RESULTS
 
@@ -111,6 +112,7 @@ def problems(
     # First what no further scoring would mend.
     if facts:
         yield from _of_another_kind(facts)
+        yield from _of_another_export(results, facts)
     absent = [dimension for dimension in PROMPTS if dimension not in results]
     if absent:
         yield f"{', '.join(absent)}: missing; the leaderboard would count each as 0"
@@ -141,6 +143,30 @@ def _of_another_kind(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"the scores were read with --compat {facts.get('compat')}"
     if not facts.get("standard"):
         yield f"suite {facts.get('suite')} is not VBench's own list"
+    if float(facts.get("longest_seconds", 0.0)) >= LONG:
+        yield (
+            f"videos last up to {facts['longest_seconds']:g} s: from {LONG:g} s on VBench-Long is "
+            "meant"
+        )
+
+
+def _of_another_export(
+    results: Mapping[str, tuple[Any, Sequence[Any]]], facts: Mapping[str, Any]
+) -> Iterator[str]:
+    """Files that an earlier export left in the folder are not what the facts speak of."""
+    written = facts.get("dimensions")
+    if not isinstance(written, Mapping):
+        return
+    old = [name for name in results if name not in written]
+    old += [
+        name
+        for name, counts in written.items()
+        if name in results
+        and isinstance(counts, Mapping)
+        and counts.get("videos") != len(results[name][1])
+    ]
+    if old:
+        yield f"{', '.join(old)}: not of the run that {FACTS} tells of; export into a new folder"
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -153,15 +179,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return _read(path) if path.is_file() else {}
 
 
-def submit(
-    folder: Path, out: Path, *, long: Sequence[str] = (), name: str | None = None
-) -> Submission:
+def submit(folder: Path, out: Path, *, name: str | None = None) -> Submission:
     """Check the results in a folder and pack them.
 
     Args:
         folder: From `--export vbench:FOLDER`, or of the official program.
         out: The zip to write; an earlier one is replaced.
-        long: Lines about videos that are too long for VBench; any of them is a problem.
         name: What to call the results in messages; the folder when not given.
 
     Raises:
@@ -169,7 +192,7 @@ def submit(
         PrerequisiteError: The zip cannot be written.
     """
     results, facts = read_results(folder), read_facts(folder)
-    found = [*problems(results, facts), *long]
+    found = list(problems(results, facts))
     if found:
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         raise InputError(
@@ -188,7 +211,7 @@ def _warnings(
 ) -> Iterator[str]:
     yield f"upload it at {_SUBMIT_AT}"
     if not facts:
-        yield "nothing tells which program and weights made these results"
+        yield "nothing tells which program and weights made these results, nor how long videos are"
         return
     if facts.get("rewritten"):
         yield f"the videos are of rewritten prompts ({facts['rewritten']}): say so on the form"

@@ -159,6 +159,8 @@ def write_export(
         PrerequisiteError: The folder cannot be written.
     """
     written, counts = [], {}
+    rows = {id(v.video): v.video for videos in dimensions.values() for v in videos}.values()
+    longest = max((row.frames / row.fps for row in rows if row.fps > 0), default=0.0)
     for dimension, videos in dimensions.items():
         left_out = [v for v in videos if v.score.status != "ok"]
         counts[dimension] = {
@@ -172,5 +174,7 @@ def write_export(
         path = out / f"{dimension}{RESULTS}"
         write_json_atomic(path, results(dimension, videos))
         written.append(path)
-    write_json_atomic(out / FACTS, {**facts, "dimensions": counts})
+    # A leaderboard's rule on length cannot be checked from VBench's own files.
+    more = {"longest_seconds": round(longest, 3), "dimensions": counts}
+    write_json_atomic(out / FACTS, {**facts, **more})
     return written
