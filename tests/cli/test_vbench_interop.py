@@ -224,6 +224,8 @@ def test_prompts_from_the_names_of_videos(capsys: Capture) -> None:
     assert go("--dimensions", "temporal_flickering", suite="custom:clips") == 0
     found = cell("vbench.temporal_flickering")
     assert (found["n"], found["of"]) == (10, 10)
+    assert go("--dry-run", "--run", "d", suite="custom:clips") == 0
+    assert "all there are per prompt" in capsys.readouterr().err
     assert go("--dimensions", "color", "--run", "s", suite="custom:clips") == 2
     assert '{"color": {"color": "red"}}' in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from turbo_eval.analyze.summarize import SUITE_FILE, read_json
 from turbo_eval.cli.plans import StagePlan
-from turbo_eval.cli.protocol import long_notes
+from turbo_eval.cli.protocol import MANY, long_notes
 from turbo_eval.cli.say import say
 from turbo_eval.cli.session import Session
 from turbo_eval.cli.show import print_json, print_table
@@ -303,7 +303,8 @@ def print_plan(session: Session, plans: Sequence[StagePlan], *, as_json: bool) -
     rewards = session.config.rewards
     say(
         f"Run {session.run.path}: suite {session.config.suite}, {len(session.prompts)} prompts, "
-        f"{session.config.seeds} per prompt, judges {session.judges.name}"
+        f"{'all there are' if session.config.seeds >= MANY else session.config.seeds} per prompt, "
+        f"judges {session.judges.name}"
         + (f", rewards {', '.join(rewards)}" if rewards else "")
     )
     print_table(
