@@ -304,8 +304,7 @@ def print_plan(session: Session, plans: Sequence[StagePlan], *, as_json: bool) -
     say(
         f"Run {session.run.path}: suite {session.config.suite}, {len(session.prompts)} prompts, "
         f"{'all there are' if session.config.seeds >= MANY else session.config.seeds} per prompt, "
-        f"judges {session.judges.name}"
-        + (f", rewards {', '.join(rewards)}" if rewards else "")
+        f"judges {session.judges.name}" + (f", rewards {', '.join(rewards)}" if rewards else "")
     )
     print_table(
         ["model", "steps", "guidance"], [[m["label"], m["steps"], m["guidance"]] for m in models]
