@@ -1,19 +1,24 @@
 """What the features stage writes down as a video's time, and what a plan makes of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import fakes
 from turbo_eval.backbones import Backbone, BackboneInfo, Features, Judges
+from turbo_eval.backbones.protocol import ROLES
 from turbo_eval.cli.main import run as command
 from turbo_eval.core.records import Prompt, VideoRow
 from turbo_eval.core.runs import RunFolder
-from turbo_eval.features import extract_features, plan_features
+from turbo_eval.features import FeatureItem, extract_features, plan_features
 from turbo_eval.features import run as stage
+from turbo_eval.features.plan import HELD, in_passes
 from turbo_eval.video import clip_of
 from turbo_eval.video.clip import Clip
 
@@ -185,6 +190,66 @@ def test_networks_are_held_no_longer_than_videos_wait_for_them(
         "+frame_features", "frame_features", "+flow", "flow", "-frame_features", "flow", "-flow",
         "+scene", "scene", "scene", "-scene",
     ]  # fmt: skip
+
+
+class Heavy(Held):
+    """One with weights of a size."""
+
+    def __init__(self, role: str, story: list[str], megabytes: float, device: str) -> None:
+        super().__init__(role, story)
+        self.megabytes, self.device = megabytes, device
+
+    @property
+    def info(self) -> BackboneInfo:
+        return replace(super().info, megabytes=self.megabytes)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_large_networks_come_one_after_the_other_on_a_cpu(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+
+    def decode(path: Path) -> Clip:
+        decoded.append(path)
+        return CLIP
+
+    monkeypatch.setattr(stage, "decode", decode)
+    story: list[str] = []
+    sizes = {"frame_features": HELD - 1, "flow": 1.0, "action": 1.0, "scene": 2 * HELD}
+    parts: dict[str, Backbone] = {
+        role: Heavy(role, story, size, device) for role, size in sizes.items()
+    }
+    judges = Judges("heavy", parts)
+    run = RunFolder(tmp_path / "r")
+    run.create_or_open({"a": 1})
+    videos, prompt = [_video(0), _video(1)], Prompt("p", "x", (), {}, "s", 0)
+    plan = plan_features(videos, {"p": prompt}, {"p": list(sizes)}, judges, run)
+    assert (plan.total, plan.count) == (8, 8)
+    outcome = extract_features(plan, judges, run, quiet=True)
+    assert (outcome.done, outcome.failures) == (8, [])
+    most = held = 0.0
+    for word in story:
+        held += {"+": 1, "-": -1}.get(word[0], 0) * sizes.get(word[1:], 0.0)
+        most = max(most, held)
+    assert held == 0
+    assert most == (2 * HELD if device == "cpu" else sum(sizes.values()))
+    assert len(decoded) == len(videos) * (3 if device == "cpu" else 1)
+    again = plan_features(videos, {"p": prompt}, {"p": list(sizes)}, judges, run)
+    assert (again.count, again.total) == (0, 8)
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=len(ROLES)))
+def test_passes_have_the_same_parts_in_the_same_order(sizes: list[float]) -> None:
+    parts: dict[str, Backbone] = {
+        role: Heavy(role, [], size, "cpu") for role, size in zip(ROLES, sizes, strict=False)
+    }
+    judges = Judges("heavy", parts)
+    item = FeatureItem(_video(0), Prompt("p", "x", (), {}, "s", 0), dict.fromkeys(parts, "key"))
+    found = [list(some.missing) for some in in_passes(item, judges, 10)]
+    assert [role for some in found for role in some] == list(parts)
+    for some in found:
+        assert len(some) == 1 or sum(judges.infos[role].megabytes for role in some) <= 10
 
 
 def test_a_plan_reckons_with_a_measured_sample(

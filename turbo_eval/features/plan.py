@@ -1,13 +1,16 @@
 """Which backbones still have to look at which videos."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from turbo_eval.backbones.judges import Judges, require
 from turbo_eval.core.records import FeatureRow, Prompt, VideoRow, feature_key
 from turbo_eval.core.runs import RunFolder
 from turbo_eval.features.cache import read_header
+
+HELD: Final = 2500.0
+"""Megabytes of weight files that are held on a CPU at once; networks take up to twice as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class FeaturePlan:
     """What the stage will do.
 
     Attributes:
-        items: Videos to look at, those of the same parts together.
+        items: Videos to look at, those of the same parts together; a video with more parts than
+            memory should hold at once (`in_passes`) stands there several times.
         total: Pairs of video and part there are, finished ones included.
         adopted: Rows of files that are whole but whose row was never written (a killed process).
     """
@@ -101,10 +105,39 @@ def plan_features(
                 adopted.append(feature_row(video, judges, role, key, run, seconds))
         if missing:
             items.append(FeatureItem(video, prompts[video.prompt_id], missing))
+    items = [some for item in items for some in in_passes(item, judges)]
     # Videos that the same parts look at stand together, so that few networks are held at once.
     order = {role: place for place, role in enumerate(judges.infos)}
     items.sort(key=lambda item: [order[role] for role in item.missing])
     return FeaturePlan(tuple(items), total, tuple(adopted))
+
+
+def in_passes(item: FeatureItem, judges: Judges, megabytes: float = HELD) -> Iterator[FeatureItem]:
+    """Split an item whose parts have more weights on the CPU than should be held at once.
+
+    The video is decoded once for each pass, which costs little beside such networks. On other
+    devices memory is asked for what there is, and every video is decoded once.
+
+    Args:
+        item: A video and its missing parts.
+        judges: Who plays the parts.
+        megabytes: Most of one pass; a part that has more makes a pass alone.
+
+    Yields:
+        Items that together have the same parts, in the same order.
+    """
+    some: dict[str, str] = {}
+    held = 0.0
+    for role, key in item.missing.items():
+        part = require(judges, role)
+        size = judges.infos[role].megabytes if getattr(part, "device", "cpu") == "cpu" else 0.0
+        if some and held + size > megabytes:
+            yield replace(item, missing=some)
+            some, held = {}, 0.0
+        some[role] = key
+        held += size
+    if some:
+        yield replace(item, missing=some)
 
 
 def feature_row(

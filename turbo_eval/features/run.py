@@ -1,4 +1,4 @@
-"""Decode each video once and let every backbone that has not seen it look at it."""
+"""Decode each video and let every backbone that has not seen it look at it."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ _SECONDS_PER_SHARD = 5.0
 def extract_features(
     plan: FeaturePlan, judges: Judges, run: RunFolder, *, retries: int = 1, quiet: bool = False
 ) -> Outcome:
-    """Extract what is missing; each video is decoded once, whatever number of parts look at it.
+    """Extract what is missing; a video is decoded once for all parts, or for each pass of a plan.
 
     Args:
         plan: What is missing.
