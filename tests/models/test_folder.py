@@ -87,6 +87,19 @@ def test_an_exact_name_goes_before_one_that_is_merely_like_it(tmp_path: Path) ->
     assert "A Cat-0.mp4 (taken: a cat-0.mp4)" in " ".join(match.notes())
 
 
+def test_of_files_for_one_video_the_one_that_vbench_would_read_is_taken(tmp_path: Path) -> None:
+    touch(tmp_path, "0/a cat-0.mp4", "a cat-0.mp4", "a cat-001.mp4", "a cat-1.mp4")
+    touch(tmp_path, "a cat-2.gif", "a cat-2.mp4", "deep/er/a cat-3.mp4")
+    match = FolderVideos.open(f"folder:{tmp_path}").match([prompt("a cat")], 3)
+    taken = [str(found.path.relative_to(tmp_path)) for found in match.found]
+    assert taken == ["a cat-0.mp4", "a cat-1.mp4", "a cat-2.mp4"]
+    notes = " ".join(match.notes())
+    assert f"0/a cat-0.mp4 (taken: {tmp_path.name}/a cat-0.mp4)" in notes
+    assert "a cat-001.mp4 (taken: a cat-1.mp4)" in notes
+    # One level of folders is looked into; what lies deeper is not passed over in silence.
+    assert [path.name for path in match.stray] == ["er"]
+
+
 def test_prompts_that_differ_in_capitals_keep_their_own_files(tmp_path: Path) -> None:
     both = [prompt("A fantasy landscape"), prompt("a fantasy landscape", 1)]
     touch(tmp_path, "A fantasy landscape-0.mp4")

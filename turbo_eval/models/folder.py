@@ -134,7 +134,7 @@ class FolderVideos:
                 stray.append(path)
             else:
                 hits.append((hit[2], path, hit[0], hit[1]))
-        for _, path, prompt, index in sorted(hits, key=lambda hit: not hit[0]):
+        for _, path, prompt, index in sorted(hits, key=self._rank):
             number = index
             if number is None:
                 number = counters.get(prompt.id, 0)
@@ -164,6 +164,14 @@ class FolderVideos:
             tuple(p.text for p in prompts if fewer and 0 < counts[p.id] < fullest),
         )
 
+    def _rank(self, hit: tuple[bool, Path, Prompt, int | None]) -> tuple[bool, int, bool]:
+        """What is taken first where two files stand for one video; without an index, the order."""
+        exact, path, _, index = hit
+        if index is None or self.listed:
+            return not exact, 0, False
+        # VBench reads MP4 files in the folder itself.
+        return not exact, len(path.parts), path.suffix.lower() != ".mp4"
+
     def _assign(
         self,
         position: int,
@@ -176,18 +184,20 @@ class FolderVideos:
         """The prompt of a file, its index if the name says one, and whether the text is exact."""
         if not self.listed and path.suffix.lower() not in SUFFIXES:
             return None
-        candidates: list[tuple[str, int | None]] = [(text, index)]
+        candidates: list[tuple[str, int | None, bool]] = [(text, index, True)]
         if not self.listed and position >= self.texts:
             parts = _INDEXED.match(text)
             # `a cat-3` is the prompt "a cat" with index 3 before it is a prompt ending in "-3".
-            whole = (text, 0)
-            split = [(parts["text"], int(parts["index"]))] if parts else []
-            candidates = [*split, whole]
-        for candidate, number in candidates:
+            candidates = [(text, 0, True)]
+            if parts:
+                number = int(parts["index"])
+                # `a cat-01` is merely like `a cat-1`.
+                candidates.insert(0, (parts["text"], number, parts["index"] == str(number)))
+        for candidate, given, plain in candidates:
             if (prompt := exact.get(candidate)) is not None:
-                return prompt, number, True
+                return prompt, given, plain
             if (prompt := loose.get(_loose(candidate))) is not None:
-                return prompt, number, False
+                return prompt, given, False
         return None
 
 
@@ -197,7 +207,8 @@ def _files(folder: Path) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from (p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+            # Folders below are named among the strays, since nothing looks into them.
+            yield from (p for p in path.iterdir() if not p.name.startswith("."))
         else:
             yield path
 

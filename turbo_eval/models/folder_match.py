@@ -65,7 +65,7 @@ class Match:
         if self.duplicates:
             lines.append(
                 f"{len(self.duplicates)} files stand for a video that another file gives: "
-                + _shorten(f"{extra.name} (taken: {kept.name})" for kept, extra in self.duplicates)
+                + _shorten(told_apart(kept, extra) for kept, extra in self.duplicates)
             )
         lines += [
             f"the prompts {' and '.join(map(repr, texts))} differ in capitals only, and not all "
@@ -73,6 +73,13 @@ class Match:
             for texts in self.clashes
         ]
         return lines
+
+
+def told_apart(kept: Path, extra: Path) -> str:
+    """Two files for one video, with their folders where the names alone do not differ."""
+    if kept.parent == extra.parent:
+        return f"{extra.name} (taken: {kept.name})"
+    return f"{extra.parent.name}/{extra.name} (taken: {kept.parent.name}/{kept.name})"
 
 
 def clashes(prompts: Iterable[Prompt], served: set[str]) -> tuple[tuple[str, ...], ...]:
