@@ -176,3 +176,14 @@ def test_a_clip_of_one_frame_says_which_dimensions_need_two(capsys: Capture) -> 
     told = [line for line in capsys.readouterr().err.splitlines() if "have 2 frames" in line]
     assert len(told) == 1
     assert "but motion_smoothness need 3: a cat-0.mp4" in told[0]
+
+
+def test_a_folder_for_all_dimensions_serves_a_run_of_one(capsys: Capture) -> None:
+    write_folder(Path("clips"), FEW)
+    write_clip(Path("clips/nobody-0.mp4"), 2)
+    assert go("--dimensions", "color") == 0
+    err = capsys.readouterr().err
+    assert "6 files are of prompts of the suite that are not asked for" in err
+    assert "1 files match none of the prompts: nobody-0.mp4" in err
+    command(["check", "clips", "--suite", "vbench:info.json", "--dimensions", "color"])
+    assert "6 files are of prompts of the suite" in capsys.readouterr().err

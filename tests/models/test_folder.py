@@ -113,6 +113,18 @@ def test_prompts_that_differ_in_capitals_keep_their_own_files(tmp_path: Path) ->
     assert match.notes() == []
 
 
+def test_files_of_prompts_that_are_not_asked_for_are_no_strays(tmp_path: Path) -> None:
+    touch(tmp_path, "a cat-0.mp4", "A  Dog-0.mp4", "a dog-1.mp4", "nobody-0.mp4", "a Cat-1.mp4")
+    videos = FolderVideos.open(f"folder:{tmp_path}").beside(["a dog", "a Cat"])
+    match = videos.match([prompt("a cat")], 2, fewer=True)
+    assert [found.path.name for found in match.found] == ["a cat-0.mp4"]
+    assert [path.name for path in match.stray] == ["nobody-0.mp4"]
+    # "a Cat" is another prompt of the suite, though it looks like the one that is asked for.
+    elsewhere = ["A  Dog-0.mp4", "a Cat-1.mp4", "a dog-1.mp4"]
+    assert [path.name for path in match.elsewhere] == elsewhere
+    assert any("3 files are of prompts of the suite" in note for note in match.notes())
+
+
 def test_prompts_may_have_fewer_videos_where_that_is_allowed(tmp_path: Path) -> None:
     touch(tmp_path, "a cat-0.mp4", "a cat-3.mp4", "a dog-2.mp4")
     prompts = [prompt("a cat"), prompt("a dog", 1), prompt("a cow", 2)]

@@ -110,6 +110,7 @@ def _check_folder(folder: Path, name: str, asked: Mapping[str, Any], *, as_json:
     videos = videos.named(files) if files else videos
     config = _folder_config(folder, suite, videos, asked)
     prompts = suite.select(dimensions=config.dimensions).prompts
+    videos = videos.beside({p.text for p in suite} - {p.text for p in prompts})
     counts = {prompt.id: videos_of(prompt, config) for prompt in prompts}
     match = videos.match(prompts, counts, fewer=config.allow_fewer)
     label = folder.name or str(folder)

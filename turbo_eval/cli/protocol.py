@@ -56,6 +56,24 @@ def named_sources(sources: Iterable[Source], files: Mapping[str, str]) -> tuple[
     )
 
 
+def beside(sources: Iterable[Source], suite: Suite, chosen: Suite) -> tuple[Source, ...]:
+    """Tell folders which prompts of the suite a run leaves out: their files are no strays.
+
+    Args:
+        sources: The models.
+        suite: The whole suite.
+        chosen: Its part that the run asks for.
+    """
+    ids = {prompt.id for prompt in chosen}
+    others = [prompt.text for prompt in suite if prompt.id not in ids]
+    return tuple(
+        Source(source.label, source.system.beside(others), source.sampler)
+        if others and isinstance(source.system, FolderVideos)
+        else source
+        for source in sources
+    )
+
+
 def long_notes(videos: Iterable[VideoRow], suite: str) -> Iterator[str]:
     """Tell of videos that are too long for VBench's own scores.
 

@@ -11,7 +11,7 @@ from turbo_eval.backbones import Judges, load_judges
 from turbo_eval.cli.clip_options import take_settings, with_settings
 from turbo_eval.cli.device import pick_device
 from turbo_eval.cli.options import with_defaults
-from turbo_eval.cli.protocol import named_sources, with_protocol
+from turbo_eval.cli.protocol import beside, named_sources, with_protocol
 from turbo_eval.cli.say import say
 from turbo_eval.config import (
     GROWING,
@@ -175,7 +175,8 @@ def start(typed: Mapping[str, Any], file: Path | None, *, dry_run: bool = False)
     if config.rewritten is not None:
         suite = with_rewritten(suite, config.rewritten, _originals(suite))
     named = [name for name in config.dimensions or () if not name.startswith(PREFIX)]
-    suite = suite.select(dimensions=named or None, ids=config.prompts, limit=config.limit)
+    chosen = suite.select(dimensions=named or None, ids=config.prompts, limit=config.limit)
+    sources, suite = beside(sources, suite, chosen), chosen
     for note in suite.notes:
         say(f"Note: {note}")
     if origins["run"] == "default":

@@ -9,7 +9,7 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,12 +34,14 @@ class FolderVideos:
         entries: (file, prompt text or file stem, index or None) for every file.
         listed: Whether the entries come from a list, whose texts are exact.
         texts: How many entries, from the first on, have the text of a list (see `named`).
+        others: Texts of prompts that the suite has and the run does not ask for (see `beside`).
     """
 
     name: str
     entries: tuple[tuple[Path, str, int | None], ...]
     listed: bool
     texts: int = 0
+    others: frozenset[str] = frozenset()
 
     @classmethod
     def open(cls, name: str) -> "FolderVideos":
@@ -102,6 +104,15 @@ class FolderVideos:
             others.append(entry) if text is None else given.append((path, text, None))
         return replace(self, entries=(*given, *others), texts=len(given))
 
+    def beside(self, texts: Iterable[str]) -> "FolderVideos":
+        """These videos, some of which may be of prompts that a run does not ask for.
+
+        Args:
+            texts: The suite's other prompts: their files are no strays, and none of them is taken
+                for a prompt that merely looks like theirs.
+        """
+        return replace(self, others=frozenset(texts))
+
     def match(
         self, prompts: Sequence[Prompt], seeds: int | Mapping[str, int], *, fewer: bool = False
     ) -> Match:
@@ -123,6 +134,8 @@ class FolderVideos:
             loose[key] = None if key in loose else prompt
         most = dict.fromkeys((p.id for p in prompts), seeds) if isinstance(seeds, int) else seeds
         stray: list[Path] = []
+        elsewhere: list[Path] = []
+        others = {_loose(text) for text in self.others}
         surplus: list[Path] = []
         duplicates: list[tuple[Path, Path]] = []
         taken: dict[tuple[str, int], Found] = {}
@@ -131,7 +144,9 @@ class FolderVideos:
         for position, (path, text, index) in enumerate(self.entries):
             hit = self._assign(position, path, text, index, exact, loose)
             if hit is None:
-                stray.append(path)
+                names = [name for name, _, _ in self._candidates(position, path, text, index)]
+                known = any(_loose(name) in others for name in names)
+                (elsewhere if known else stray).append(path)
             else:
                 hits.append((hit[2], path, hit[0], hit[1]))
         for _, path, prompt, index in sorted(hits, key=self._rank):
@@ -162,6 +177,7 @@ class FolderVideos:
             tuple(duplicates),
             clashes(prompts, set(counts)),
             tuple(p.text for p in prompts if fewer and 0 < counts[p.id] < fullest),
+            tuple(elsewhere),
         )
 
     def _rank(self, hit: tuple[bool, Path, Prompt, int | None]) -> tuple[bool, int, bool]:
@@ -182,23 +198,30 @@ class FolderVideos:
         loose: dict[str, Prompt | None],
     ) -> tuple[Prompt, int | None, bool] | None:
         """The prompt of a file, its index if the name says one, and whether the text is exact."""
-        if not self.listed and path.suffix.lower() not in SUFFIXES:
-            return None
-        candidates: list[tuple[str, int | None, bool]] = [(text, index, True)]
-        if not self.listed and position >= self.texts:
-            parts = _INDEXED.match(text)
-            # `a cat-3` is the prompt "a cat" with index 3 before it is a prompt ending in "-3".
-            candidates = [(text, 0, True)]
-            if parts:
-                number = int(parts["index"])
-                # `a cat-01` is merely like `a cat-1`.
-                candidates.insert(0, (parts["text"], number, parts["index"] == str(number)))
-        for candidate, given, plain in candidates:
+        for candidate, given, plain in self._candidates(position, path, text, index):
             if (prompt := exact.get(candidate)) is not None:
                 return prompt, given, plain
+            if candidate in self.others:
+                return None
             if (prompt := loose.get(_loose(candidate))) is not None:
                 return prompt, given, False
         return None
+
+    def _candidates(
+        self, position: int, path: Path, text: str, index: int | None
+    ) -> list[tuple[str, int | None, bool]]:
+        """What a file may be: text, index, and whether the name says both as VBench writes them."""
+        if not self.listed and path.suffix.lower() not in SUFFIXES:
+            return []
+        if self.listed or position < self.texts:
+            return [(text, index, True)]
+        candidates: list[tuple[str, int | None, bool]] = [(text, 0, True)]
+        if parts := _INDEXED.match(text):
+            number = int(parts["index"])
+            # `a cat-3` is the prompt "a cat" with index 3 before it is a prompt ending in "-3", and
+            # `a cat-01` is merely like `a cat-1`.
+            candidates.insert(0, (parts["text"], number, parts["index"] == str(number)))
+        return candidates
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -28,6 +28,7 @@ class Match:
         duplicates: (file that is taken, another file for the same prompt and index).
         clashes: Prompts that differ in capitals only and of which just some have a file.
         uneven: Texts of prompts with fewer videos than others, where that is allowed.
+        elsewhere: Files of prompts that the suite has and the run does not ask for.
     """
 
     found: tuple[Found, ...]
@@ -37,6 +38,7 @@ class Match:
     duplicates: tuple[tuple[Path, Path], ...] = ()
     clashes: tuple[tuple[str, ...], ...] = ()
     uneven: tuple[str, ...] = ()
+    elsewhere: tuple[Path, ...] = ()
 
     def notes(self) -> list[str]:
         """Say what does not fit, a line each; empty when everything does."""
@@ -56,6 +58,11 @@ class Match:
             lines.append(
                 f"{len(self.stray)} files match none of the prompts: "
                 + _shorten(path.name for path in self.stray)
+            )
+        if self.elsewhere:
+            lines.append(
+                f"{len(self.elsewhere)} files are of prompts of the suite that are not asked for: "
+                + _shorten(path.name for path in self.elsewhere)
             )
         if self.surplus:
             lines.append(
