@@ -167,7 +167,7 @@ def measure(
 def compared(name: str, mine: Cost | None, theirs: Cost | None, source: str) -> dict[str, Any]:
     """The cells of a row; None where a side has no number."""
     both = mine is not None and theirs is not None
-    seconds = mine and (mine.seconds if source == "this run" else mine.inside)
+    seconds = mine and (mine.seconds if source.startswith("this run") else mine.inside)
     return {
         "dimension": name,
         "ours s": round(mine.seconds, 2) if mine else None,
@@ -227,15 +227,14 @@ def measure_together(
     work: Path,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
-    """The row of all dimensions in one process; recorded ones are summed up."""
+    """The row of all dimensions in one process; sums where they are recorded, or that failed."""
     print(f"{len(names)} dimensions {key} ...", file=sys.stderr)
     mine = ours(key, infos, work, args, "float32")
-    theirs, source = None, ""
-    if args.python:
-        theirs, source = official(key, names, infos, work, args), "this run"
-    elif all(row["official s"] is not None for row in rows):
+    theirs = official(key, names, infos, work, args) if args.python else None
+    source = "this run" if theirs else f"{rows[0]['official from']}, summed"
+    if theirs is None and all(row["official s"] is not None for row in rows):
         most = max(row["official MB"] for row in rows)
-        theirs, source = Cost(sum(row["official s"] for row in rows), most), "recorded, summed"
+        theirs = Cost(sum(row["official s"] for row in rows), most)
     return compared(key, mine, theirs, source) | reduced(key, mine, theirs, infos, work, args)
 
 
